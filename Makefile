@@ -1,0 +1,50 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+UV ?= uv
+
+.DEFAULT_GOAL := help
+
+help:  ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+# A stamp per set of requirements, so that a second call costs nothing.
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+install: $(VENV)/.dev  ## make .venv with everything: run, test and check
+
+demo: $(VENV)/.run  ## index a backup and PDFs with live progress bars
+	$(BIN)/headway demo
+
+test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
+	$(BIN)/python -m pytest -q
+
+check: install  ## lint, format, types, import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## queue benchmark: drain and pick-up for each engine
+	$(BIN)/python -m benchmarks.queue
+
+lock:  ## compile requirements/*.txt again from pyproject.toml (needs uv)
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/build.in -o requirements/run.txt
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml requirements/build.in -c requirements/run.txt -o requirements/dev.txt
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+.PHONY: help install demo test check format bench lock clean
