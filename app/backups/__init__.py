@@ -1,0 +1,1 @@
+"""iPhone backups: where their databases lie, and reading them."""

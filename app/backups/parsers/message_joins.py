@@ -1,0 +1,60 @@
+"""Join tables held in memory, so that `message` is scanned once and no row is multiplied.
+
+Source: domains/ios-backup.md A3 (a message may have no chat, or two; attachments multiply rows).
+"""
+
+from array import array
+
+_SPARE = 1_000_000  # rowids above the number of rows before a plain array would waste memory
+
+
+class Joins:
+    """For each message rowid the rowids joined to it, in the order they were added.
+
+    Takes 4 bytes a message and 12 bytes a pair; one million messages fit in 20 MiB.
+    """
+
+    def __init__(self, last_message: int, messages: int) -> None:
+        """Prepare for message rowids 1 to `last_message`, of which about `messages` exist."""
+        self._last = last_message
+        dense = last_message <= 8 * messages + _SPARE
+        self._heads: array[int] | _Heads = (
+            array("I", bytes(4 * (last_message + 1))) if dense else _Heads()
+        )
+        self._values = array("q", (0,))
+        self._next = array("I", (0,))
+
+    def add(self, message: object, value: object) -> bool:
+        """Join `value` to `message`; False if there was one already, or the message cannot be."""
+        if type(message) is not int or type(value) is not int or not 0 < message <= self._last:
+            return False
+        head = self._heads[message]
+        self._heads[message] = len(self._values)
+        self._values.append(value)
+        self._next.append(head)
+        return head == 0
+
+    def of(self, message: int) -> list[int]:
+        """Everything joined to `message`."""
+        place = self._heads[message] if message <= self._last else 0
+        values = []
+        while place:
+            values.append(self._values[place])
+            place = self._next[place]
+        return values[::-1]
+
+    def first(self, message: int) -> int | None:
+        """What was joined to `message` first."""
+        place = self._heads[message] if message <= self._last else 0
+        if not place:
+            return None
+        while earlier := self._next[place]:
+            place = earlier
+        return self._values[place]
+
+
+class _Heads(dict[int, int]):
+    """Sparse heads, for databases whose rowids have large gaps."""
+
+    def __missing__(self, key: int) -> int:
+        return 0

@@ -1,0 +1,308 @@
+"""The database: one engine, one way to open a transaction, and the types both dialects share.
+
+Times are aware UTC everywhere. PostgreSQL keeps them as `timestamptz`, SQLite as the text that
+goes over the wire, which sorts in the order of time. Ids are UUIDs, on SQLite as their 36
+characters. What time it is, is asked of the database: `now()` and `due_now()` below.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import CHAR, JSON, BigInteger, Dialect, Float, Integer, MetaData, String, event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from app.core.clock import boot_seconds, utcnow, wire
+
+T = TypeVar("T")
+Hook = Callable[[], Awaitable[None] | None]
+
+BUSY_SECONDS = 5.0  # how long SQLite waits for another process's write before it gives up
+_HOOKS = "after_commit"
+
+
+class Base(DeclarativeBase):
+    """Declarative base; constraint names are derived so that migrations can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime, to the microsecond; a naive one is refused."""
+
+    impl = postgresql.TIMESTAMP(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, `timestamptz` elsewhere."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(27))
+        return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse a time without a zone: whose clock would it be?"""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return wire(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Aware UTC, whatever the driver gave."""
+        if value is None:
+            return None
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return found.astimezone(UTC)
+
+
+class Id(TypeDecorator[uuid.UUID]):
+    """A UUID; on SQLite its 36 characters, so that a person can paste one into a query."""
+
+    impl = CHAR(36)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """`uuid` on PostgreSQL, text on SQLite."""
+        kind: TypeEngine[Any] = CHAR(36) if dialect.name == "sqlite" else postgresql.UUID()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: uuid.UUID | str | None, dialect: Dialect) -> Any:
+        """Accept a UUID or its text."""
+        if value is None:
+            return None
+        found = value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+        return str(found) if dialect.name == "sqlite" else found
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
+        """A UUID object on both dialects."""
+        return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
+Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+BigSerial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
+LeaseEnd = Float().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
+
+
+class now(FunctionElement[datetime]):  # noqa: N801 -- reads as the SQL function that it is
+    """The database's clock at this very moment: what is stored."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class due_now(FunctionElement[datetime]):  # noqa: N801
+    """The database's clock at the start of the statement: what an index can be compared with."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(due_now, "postgresql")
+def _due_now_postgresql(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "statement_timestamp()"
+
+
+@compiles(now, "sqlite")
+@compiles(due_now, "sqlite")
+def _now_sqlite(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "headway_now()"
+
+
+class Database:
+    """Owns the connection pool. Built once per process, in a composition root."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """Create the pool lazily; no connection is opened until the first transaction."""
+        self.url = database_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {
+            "json_serializer": _dumps,
+            "json_deserializer": msgspec.json.decode,
+        }
+        if self.is_sqlite:
+            options |= {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 5}
+        else:
+            options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
+            options["connect_args"] = {"timeout": 5, "command_timeout": 60}
+        self.engine = create_async_engine(self.url, **options)
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @property
+    def safe_url(self) -> str:
+        """The address without its password, for people."""
+        return self.url.render_as_string(hide_password=True)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Open one transaction: commit at the end, roll back on any exception.
+
+        Hooks left with `after_commit` run once the commit is durable, in order; after a
+        rollback they are dropped. On SQLite the transaction holds the writer's lock from its
+        first statement (BEGIN IMMEDIATE), so keep other waits out of it.
+        """
+        async with self._sessions.begin() as session:
+            yield session
+        for hook in session.info.pop(_HOOKS, []):
+            pending = hook()
+            if pending is not None:
+                await pending
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
+        """Open a transaction that only reads; on SQLite it takes no writer's lock."""
+        async with self._sessions() as session:
+            await session.connection(execution_options={"headway_read": True})
+            yield session
+
+    async def run(
+        self, work: Callable[[AsyncSession], Awaitable[T]], *, patience: float = 30.0
+    ) -> T:
+        """Run `work` in a transaction, again and again while what stops it is passing.
+
+        Args:
+            work: called with a new session each time; it must not keep what it was given.
+            patience: seconds after which the last error is raised.
+        """
+        deadline, pause = time.monotonic() + patience, 0.02
+        while True:
+            try:
+                async with self.transaction() as session:
+                    return await work(session)
+            except Exception as error:
+                if not is_passing(error) or time.monotonic() + pause > deadline:
+                    raise
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 -- jitter
+                pause = min(1.0, 2 * pause)
+
+    async def close(self) -> None:
+        """Return every connection. The object is unusable afterwards."""
+        await self.engine.dispose()
+
+
+def after_commit(session: AsyncSession, hook: Hook) -> None:
+    """Run `hook` after the transaction of `session` has committed, never after a rollback."""
+    session.info.setdefault(_HOOKS, []).append(hook)
+
+
+def on_sqlite(session: AsyncSession) -> bool:
+    """Whether `session` speaks to SQLite."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+async def driver(session: AsyncSession) -> Any:
+    """The raw driver connection of the session's own transaction (asyncpg or aiosqlite)."""
+    connection: AsyncConnection = await session.connection()
+    return (await connection.get_raw_connection()).driver_connection
+
+
+def database_url(text: str) -> URL:
+    """Parse `text`, with the async driver filled in.
+
+    `postgresql://`, `postgres://` and `sqlite:///` are accepted as they stand, and
+    `?host=/socket/dir` too.
+    """
+    url = make_url(text)
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+asyncpg")
+    if backend == "sqlite":
+        return url.set(drivername="sqlite+aiosqlite")
+    raise ValueError(f"{backend} is not a database that Headway runs on")
+
+
+def asyncpg_dsn(url: URL) -> str:
+    """The same address for asyncpg itself."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same transaction may succeed when it is run again as it is.
+
+    Serialization failures, deadlocks, a lost or refused connection,
+    a server that is starting, stopping or read-only after a failover, and SQLite's "database is
+    locked".
+    """
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        if state is not None:
+            return state[:2] in ("08", "40", "53", "57") or state in ("25006", "55P03")
+        text = str(error.orig)
+        return "is locked" in text or "connection is closed" in text
+    return isinstance(error, OSError | TimeoutError | PoolTimeout)
+
+
+def is_race(error: DBAPIError) -> bool:
+    """Whether another transaction took the same unique key or lock first: run it again."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return state in ("23505", "40P01", "40001") or "UNIQUE constraint" in str(error.orig)
+
+
+def new_id() -> uuid.UUID:
+    """A UUIDv7: sorts by the time it was made, as far as the hosts' clocks agree."""
+    milliseconds = int(utcnow().timestamp() * 1000)
+    noise = uuid.uuid4().int
+    value = (milliseconds << 80) | (0x7 << 76) | (((noise >> 64) & 0xFFF) << 64)
+    value |= (0b10 << 62) | (noise & ((1 << 62) - 1))
+    return uuid.UUID(int=value)
+
+
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    # Deterministic within one statement, so that SQLite asks once and can use an index.
+    connection.create_function("headway_now", 0, lambda: wire(utcnow()), deterministic=True)
+    connection.create_function("headway_later", 1, _later, deterministic=True)
+    connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
+
+
+def _later(seconds: float) -> str:
+    return wire(utcnow() + timedelta(seconds=seconds))
+
+
+def _begin_sqlite(connection: Any) -> None:
+    reads = connection.get_execution_options().get("headway_read", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

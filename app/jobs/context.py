@@ -1,0 +1,163 @@
+"""What a handler sees of its job.
+
+    async with ctx.step(total=len(pages), stage="extracting") as step:
+        await store.save_pages(step.session, batch)
+        step.advance(len(batch), cursor=batch[-1].number)
+
+One step is one transaction, one progress write, one checkpoint and one cancellation point.
+The rows of a batch, the counters and the cursor commit together, so progress is never a guess,
+a crash repeats at most one step, and a retry goes on where the last one stopped.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.failpoints import failpoint
+from app.jobs.queue import JobQueue
+from app.jobs.store import steps
+from app.jobs.store.claim import Claim
+from app.jobs.store.moves import tell
+from app.resources import Resources
+
+_SMOOTHING = 0.3  # weight of the newest step in the rate: jumps fade within about five steps
+
+
+class LeaseLost(Exception):
+    """This worker was presumed dead; nothing of the step was stored. Stop, write nothing."""
+
+
+class JobCancelled(Exception):
+    """The step is stored, and the job was asked to stop."""
+
+
+class Step:
+    """One batch of work inside its transaction."""
+
+    def __init__(self, session: AsyncSession, cursor: Any) -> None:
+        self.session = session
+        self.cursor = cursor
+        self.processed = 0
+        self.failed = 0
+
+    def advance(self, processed: int = 0, *, failed: int = 0, cursor: Any = None) -> None:
+        """Count items of this step, and say where a retry goes on (JSON; None: as before).
+
+        `processed` counts successes, those skipped as unchanged included; `failed` failures.
+        """
+        self.processed += processed
+        self.failed += failed
+        if cursor is not None:
+            self.cursor = cursor
+
+
+class JobContext:
+    """A running job, in the hands of its handler."""
+
+    def __init__(
+        self, claim: Claim, resources: Resources, queue: JobQueue, lease_seconds: float
+    ) -> None:
+        self.job_id: UUID = claim.id
+        self.owner_id: UUID | None = claim.owner_id
+        self.parent_id: UUID | None = claim.parent_id
+        self.attempt: int = claim.attempt
+        self.resources = resources
+        self.queue = queue
+        self.cursor: Any = claim.cursor
+        self.processed: int = claim.processed_items
+        self.failed: int = claim.failed_items
+        self.total: int | None = claim.total_items
+        self._percent = claim.progress_percent
+        self._stage = claim.stage
+        self._token = claim.lease_token
+        self._lease = lease_seconds
+        self._worker: str | None = None
+        self._rate: float | None = None
+        self._last_step = time.monotonic()
+
+    @asynccontextmanager
+    async def step(
+        self,
+        *,
+        total: int | None = None,
+        stage: str | None = None,
+        message: str | None = None,
+        restart: bool = False,
+    ) -> AsyncGenerator[Step]:
+        """Do one step: a transaction that also saves progress and checkpoint.
+
+        Args:
+            total: how many items there are in all, once it is known.
+            stage: what is being done, in a word; a change is told in the audit trail.
+            message: a sentence for people; the present one stays when it is None.
+            restart: start over on purpose: counters, percent and cursor fall to zero first.
+
+        Raises:
+            JobCancelled: the step is stored and the job was asked to stop.
+            LeaseLost: this worker was presumed dead; nothing of the step was stored.
+        """
+        processed, failed = (0, 0) if restart else (self.processed, self.failed)
+        async with self.resources.db.transaction() as session:
+            step = Step(session, None if restart else self.cursor)
+            yield step
+            await failpoint("before_checkpoint")
+            processed += step.processed
+            failed += step.failed
+            values = self._progress(processed, failed, total, restart, step)
+            values |= {"stage": stage} if stage is not None else {}
+            values |= {"message": message} if message is not None else {}
+            asked_to_stop = await steps.save_step(
+                session, self.job_id, self._token, self._lease, **values
+            )
+            if asked_to_stop is None:
+                raise LeaseLost(f"job {self.job_id} has a new owner")
+            await self._tell_stage(session, stage, restart)
+        await failpoint("after_checkpoint")
+        self._remember(values, stage)
+        if asked_to_stop:
+            raise JobCancelled(f"job {self.job_id} was asked to stop")
+
+    def _progress(
+        self, processed: int, failed: int, total: int | None, restart: bool, step: Step
+    ) -> dict[str, Any]:
+        known = total if total is not None else self.total
+        percent = 0
+        if known:
+            percent = min(99, round(100 * (processed + failed) / known))
+        rate = self._new_rate(step.processed + step.failed)
+        left = None if known is None else max(0, known - processed - failed)
+        return {
+            "processed_items": processed,
+            "failed_items": failed,
+            "total_items": known,
+            "cursor": step.cursor,
+            "progress_percent": percent if restart else max(self._percent, percent),
+            "items_per_second": rate,
+            "eta_seconds": round(left / rate, 1) if rate and left is not None else None,
+        }
+
+    def _new_rate(self, items: int) -> float | None:
+        elapsed = time.monotonic() - self._last_step
+        if not items or elapsed <= 0:
+            return self._rate
+        newest = items / elapsed
+        if self._rate is None:
+            return round(newest, 3)
+        return round(_SMOOTHING * newest + (1 - _SMOOTHING) * self._rate, 3)
+
+    async def _tell_stage(self, session: AsyncSession, stage: str | None, restart: bool) -> None:
+        if restart or (stage is not None and stage != self._stage):
+            data: dict[str, Any] = {"stage": stage or self._stage}
+            data |= {"restarted": True} if restart else {}
+            await tell(session, "progress_stage", [(self.job_id, self.attempt)], None, data)
+
+    def _remember(self, values: dict[str, Any], stage: str | None) -> None:
+        self.processed, self.failed = values["processed_items"], values["failed_items"]
+        self.total, self.cursor = values["total_items"], values["cursor"]
+        self._percent, self._rate = values["progress_percent"], values["items_per_second"]
+        self._stage = stage or self._stage
+        self._last_step = time.monotonic()

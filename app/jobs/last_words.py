@@ -1,0 +1,63 @@
+"""What a worker whose event loop is blocked still does, from a thread with a loop of its own."""
+
+import asyncio
+
+from app.core.db import Database
+from app.jobs.ledger import Ledger
+from app.jobs.queue import JobQueue, Ringer
+from app.jobs.states import RELEASE
+from app.jobs.store.moves import attempt_not_consumed, fenced, from_now, move
+from app.jobs.store.sweep import Lost, jobs_of_host
+from app.settings import Settings
+
+
+def charge_and_release(
+    settings: Settings, queue: JobQueue, worker_id: str, guilty: str
+) -> list[str]:
+    """Charge the job `guilty` a lapse and release the worker's other jobs uncharged.
+
+    The bells belong to the blocked loop, so nobody is rung: other workers find the rows.
+
+    Returns:
+        A line for the log per job.
+    """
+    return asyncio.run(_charge_and_release(settings, queue, worker_id, guilty))
+
+
+async def _charge_and_release(
+    settings: Settings, queue: JobQueue, worker_id: str, guilty: str
+) -> list[str]:
+    db = Database(settings.database_url)
+    silent = JobQueue(queue.registry, settings.queue_routes, Ringer())
+    ledger = Ledger(db, silent, worker_id)
+    lines = []
+    try:
+        async with db.reading() as session:
+            held = [j for j in await jobs_of_host(session, worker_id) if j.worker_id == worker_id]
+        for job in held:
+            if str(job.id) == guilty:
+                await ledger.recover(job, must_have_lapsed=False)
+                lines.append(f"job {job.id} charged a lapse: it held the event loop")
+            else:
+                await _release(db, ledger, job, worker_id)
+                lines.append(f"job {job.id} released")
+    finally:
+        await db.close()
+    return lines
+
+
+async def _release(db: Database, ledger: Ledger, job: Lost, worker_id: str) -> None:
+    if job.lease_token is None:
+        return
+    async with db.transaction() as session:
+        values = {
+            "attempt": attempt_not_consumed(),
+            "run_after": from_now(session, 0),
+            "worker_id": None,
+        }
+        conditions = fenced(job.id, job.lease_token)
+        data = {"reason": "event_loop_blocked"}
+        moved = await move(
+            session, RELEASE, *conditions, worker=worker_id, data=data, values=values
+        )
+        await ledger.settle(session, moved)

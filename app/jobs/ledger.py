@@ -1,0 +1,289 @@
+"""Every change of a job, whole: the row, its line, the domain's status, and who is rung after.
+
+The domain's own status moves in the transaction that moves the job, by the hook of its kind, so
+that the two can never disagree. Whoever ends, releases or recovers a job of a lane rings the
+lane's next head after the commit.
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.db import Database, after_commit
+from app.jobs import states
+from app.jobs.models import BackgroundJob as _Row
+from app.jobs.queue import JobQueue, Order
+from app.jobs.spec import Change
+from app.jobs.states import JobStatus
+from app.jobs.store import people, sweep
+from app.jobs.store.claim import Claim
+from app.jobs.store.insert import next_ring
+from app.jobs.store.moves import (
+    Ending,
+    Moved,
+    attempt_not_consumed,
+    complete,
+    fenced,
+    from_now,
+    move,
+)
+from app.jobs.store.steps import lapsed
+
+log = logging.getLogger("worker")
+
+LAPSES = 3  # lost workers in a row, without a committed step, before a job counts as poison
+_LAPSE_BACKOFF = 0.25  # seconds before the second try after a lost worker; four times that, then
+_BACKOFF = 1.0  # seconds before the second attempt; doubled with each
+_LONGEST_BACKOFF = 300.0
+
+
+class Ledger:
+    """Moves jobs, with everything that belongs to a move."""
+
+    def __init__(self, db: Database, queue: JobQueue, worker_id: str | None = None) -> None:
+        """Write as `worker_id`, or as nobody in particular (the API, the command line)."""
+        self.db = db
+        self._queue = queue
+        self._worker = worker_id
+
+    async def started(self, session: AsyncSession, claims: Sequence[Claim]) -> None:
+        """Tell the hooks of claimed jobs, in the transaction of the claim."""
+        for claim in claims:
+            await self._tell_hook(session, _change_of(claim))
+
+    async def complete(self, endings: Sequence[Ending]) -> set[UUID]:
+        """End jobs well, in one transaction; the ids of those that were still this worker's."""
+
+        async def work(session: AsyncSession) -> set[UUID]:
+            moved = await complete(session, endings, self._worker or "")
+            await self.settle(session, moved)
+            return {m.change.job_id for m in moved}
+
+        return await self.db.run(work)
+
+    async def fail(
+        self, claim: Claim, code: str, message: str, *, trace: str | None, retry_in: float | None
+    ) -> bool:
+        """End an attempt badly: wait for the next one when `retry_in` is given, else for good.
+
+        A job that was asked to stop meanwhile is cancelled instead. False: not this worker's.
+        """
+        error: dict[str, Any] = {
+            "error_type": code,
+            "error_message": message,
+            "error_trace": trace,
+        }
+
+        async def work(session: AsyncSession) -> bool:
+            if await self._cancelled(session, claim):
+                return True
+            if retry_in is None:
+                edge, values = states.FAIL, error
+            else:
+                edge, values = (
+                    states.RETRY_LATER,
+                    error | {"run_after": from_now(session, retry_in)},
+                )
+            data: dict[str, Any] = {"error_type": code, "error_message": message}
+            data |= {} if retry_in is None else {"retry_in_seconds": round(retry_in, 3)}
+            return await self._fenced(session, claim, edge, data, values)
+
+        return await self.db.run(work)
+
+    async def cancelled(self, claim: Claim) -> bool:
+        """End a job that was asked to stop and has stopped. False: not this worker's."""
+
+        async def work(session: AsyncSession) -> bool:
+            return await self._fenced(session, claim, states.CANCEL_RUNNING, None, _CANCELLED)
+
+        return await self.db.run(work)
+
+    async def release(self, claim: Claim, *, reason: str = "shutdown") -> bool:
+        """Hand a job back: checkpoint kept, attempt not consumed, due at once."""
+
+        async def work(session: AsyncSession) -> bool:
+            if await self._cancelled(session, claim):
+                return True
+            values = {
+                "attempt": attempt_not_consumed(),
+                "run_after": from_now(session, 0),
+                "worker_id": None,
+            }
+            return await self._fenced(session, claim, states.RELEASE, {"reason": reason}, values)
+
+        return await self.db.run(work)
+
+    async def recover(self, lost: sweep.Lost, *, must_have_lapsed: bool) -> JobStatus | None:
+        """Take a job from a worker that is gone; where it went, or None if it was not gone.
+
+        Asked to stop: cancelled. One attempt only (builds): `worker_lost`. Too many workers
+        lost in a row without a step: `poison`. Else queued again, as a suspect.
+        """
+
+        async def work(session: AsyncSession) -> JobStatus | None:
+            edge, code, values = self._after_lapse(session, lost)
+            conditions = [_Row.id == lost.id, _Row.lease_token == lost.lease_token]
+            conditions += [lapsed(session)] if must_have_lapsed else []
+            data = {"reason": "lease_expired" if must_have_lapsed else "worker_gone"}
+            data |= {"error_type": code} if code else {}
+            moved = await move(
+                session, edge, *conditions, worker=lost.worker_id, data=data, values=values
+            )
+            await self.settle(session, moved)
+            return edge.target if moved else None
+
+        return await self.db.run(work)
+
+    async def give_up(self, job_ids: Sequence[UUID]) -> int:
+        """Fail queued jobs of kinds that no worker knows."""
+
+        async def work(session: AsyncSession) -> int:
+            values = {
+                "error_type": "unknown_kind",
+                "error_message": "No worker has known this kind of job for a day.",
+            }
+            conditions = (_Row.id.in_(job_ids), _Row.status == JobStatus.QUEUED)
+            moved = await move(session, states.GIVE_UP, *conditions, values=values)
+            await self.settle(session, moved)
+            return len(moved)
+
+        return await self.db.run(work)
+
+    async def cancel(self, session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> None:
+        """Cancel a queued job at once, or ask a running one to stop. `owner_id` None: an admin.
+
+        Raises:
+            NotFound: no such job, or not the caller's.
+            Conflict: it has already ended.
+        """
+        await self.settle(session, await people.cancel(session, job_id, owner_id))
+
+    async def retry(self, session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> None:
+        """Queue a failed or cancelled job again, from its checkpoint.
+
+        Raises:
+            NotFound: no such job, or not the caller's.
+            Conflict: it has not failed and was not cancelled, or an equal job is active.
+        """
+        kind, _status = await people.status_of(session, job_id, owner_id)
+        known = self._queue.registry.get(kind)
+        budget = 1 if known is None else known.max_attempts
+        await self.settle(session, [await people.retry(session, job_id, owner_id, budget)])
+
+    async def settle(self, session: AsyncSession, moved: Sequence[Moved]) -> None:
+        """What follows a move, in its transaction: the hooks, and rings after the commit."""
+        for each in moved:
+            await self._tell_hook(session, each.change)
+        again = [m for m in moved if m.change.status is JobStatus.QUEUED]
+        if again:
+            numbers = await next_ring(session, [m.change.job_id for m in again])
+            for each in again:
+                self._ring(session, each.change.job_id, numbers, each.change.kind, each.queue, each)
+        freed = {m.lane for m in moved if m.lane is not None}
+        for lane in sorted(freed):
+            head = await sweep.lane_head(session, lane)
+            if head is not None and head.id not in {m.change.job_id for m in again}:
+                numbers = await next_ring(session, [head.id])
+                self._ring(session, head.id, numbers, head.kind, head.queue, head)
+
+    def _ring(
+        self,
+        session: AsyncSession,
+        job_id: UUID,
+        numbers: dict[UUID, int],
+        kind: str,
+        queue: str,
+        order: Order,
+    ) -> None:
+        if job_id in numbers:
+            ring = self._queue.ring_for(job_id, numbers[job_id], kind, queue, order)
+            after_commit(session, partial(self._queue.ring, ring))
+
+    async def _fenced(
+        self,
+        session: AsyncSession,
+        claim: Claim,
+        edge: states.Edge,
+        data: dict[str, Any] | None,
+        values: dict[str, Any],
+    ) -> bool:
+        conditions = fenced(claim.id, claim.lease_token)
+        moved = await move(
+            session, edge, *conditions, worker=self._worker, data=data, values=values
+        )
+        await self.settle(session, moved)
+        return bool(moved)
+
+    async def _cancelled(self, session: AsyncSession, claim: Claim) -> bool:
+        conditions = (*fenced(claim.id, claim.lease_token), _Row.cancel_requested.is_(True))
+        moved = await move(
+            session, states.CANCEL_RUNNING, *conditions, worker=self._worker, values=_CANCELLED
+        )
+        await self.settle(session, moved)
+        return bool(moved)
+
+    def _after_lapse(
+        self, session: AsyncSession, lost: sweep.Lost
+    ) -> tuple[states.Edge, str | None, dict[str, Any]]:
+        known = self._queue.registry.get(lost.kind)
+        if lost.cancel_requested:
+            return states.CANCEL_RUNNING, "cancelled", _CANCELLED
+        if known is not None and known.max_attempts == 1:
+            return states.FAIL, "worker_lost", _WORKER_LOST
+        lapses = lost.lapses + 1
+        if lapses >= LAPSES:
+            return states.FAIL, "poison", _POISON | {"lapses": lapses}
+        values = {
+            "lapses": lapses,
+            "max_attempts": _Row.max_attempts + 1,
+            "run_after": from_now(session, lapse_backoff(lapses)),
+        }
+        return states.RECOVER, None, values
+
+    async def _tell_hook(self, session: AsyncSession, change: Change) -> None:
+        known = self._queue.registry.get(change.kind)
+        if known is not None and known.on_change is not None:
+            await known.on_change(session, change)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds before the attempt after `attempt`: doubled each time, half of it by chance."""
+    longest = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(20, max(1, attempt) - 1))
+    return longest * (0.5 + random.random() / 2)  # noqa: S311 -- jitter, not a secret
+
+
+def lapse_backoff(lapses: int) -> float:
+    """Seconds before a job that lost its worker is tried again."""
+    return _LAPSE_BACKOFF * 4.0 ** (lapses - 1) * (0.5 + random.random())  # noqa: S311
+
+
+def _change_of(claim: Claim) -> Change:
+    return Change(
+        job_id=claim.id,
+        kind=claim.kind,
+        status=JobStatus.RUNNING,
+        event=states.CLAIM.event,
+        args=claim.args,
+        owner_id=claim.owner_id,
+        parent_id=claim.parent_id,
+        error_type=None,
+        error_message=None,
+    )
+
+
+_CANCELLED = {"error_type": "cancelled", "error_message": "The job was cancelled."}
+_WORKER_LOST = {
+    "error_type": "worker_lost",
+    "error_message": "The worker that ran this job is gone.",
+}
+_POISON = {
+    "error_type": "poison",
+    "error_message": f"Its worker was lost {LAPSES} times in a row without any progress.",
+}
+UNKNOWN_AFTER = timedelta(hours=24)

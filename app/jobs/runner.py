@@ -1,0 +1,264 @@
+"""Runs claimed jobs, whoever delivered them: call the handler, write the ending.
+
+All engines end here, and so does the test harness. This is the file to read first. A worker
+hands over claims (`start`); each becomes a task with a lease that somebody else renews; when
+the handler is done, or was stopped, the ending is written under the lease's token.
+"""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
+from app.core.db import is_passing
+from app.core.errors import AppError
+from app.core.logging import bound, without_secrets
+from app.jobs.context import JobCancelled, JobContext, LeaseLost
+from app.jobs.ledger import Ledger, backoff
+from app.jobs.queue import JobQueue
+from app.jobs.spec import Job
+from app.jobs.store.claim import Claim
+from app.jobs.store.moves import Ending
+from app.resources import Resources
+
+log = logging.getLogger("worker")
+
+_BATCH = 200  # endings per transaction
+_OUTAGE_PATIENCE = 3600.0  # seconds for which an ending waits for a database that is away
+
+
+class Stop(Enum):
+    """Why a running job is stopped from outside."""
+
+    CANCEL = auto()  # a person asked
+    RELEASE = auto()  # the worker is stopping
+    LOST = auto()  # the lease is somebody else's
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One claimed job in this process."""
+
+    claim: Claim
+    task: asyncio.Task[None] | None = None
+    stop: Stop | None = None
+    begun: bool = False  # a task cancelled before its first step would never run at all
+    ending: bool = False  # the handler is done; what is left is to write so
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    code: str
+    message: str
+    trace: str | None
+    retryable: bool
+    retry_after: float | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Endings that wait for the write that is under way; then they go out together."""
+
+    endings: list[tuple[Ending, asyncio.Future[bool]]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Runner:
+    """Runs jobs in this process, each as a task."""
+
+    def __init__(
+        self, resources: Resources, queue: JobQueue, ledger: Ledger, worker_id: str
+    ) -> None:
+        """Run the jobs of `queue.registry` as `worker_id`."""
+        self.resources = resources
+        self.attempts: dict[UUID, Attempt] = {}
+        self.on_freed: Callable[[], None] = lambda: None  # called whenever a job has ended
+        self._queue = queue
+        self._ledger = ledger
+        self._worker_id = worker_id
+        self._batch = _Batch()
+
+    @property
+    def busy(self) -> int:
+        """How many handlers are running."""
+        return sum(not attempt.ending for attempt in self.attempts.values())
+
+    @property
+    def runs_suspect(self) -> bool:
+        """Whether a job that lost its last worker is running here."""
+        return any(attempt.claim.lapses for attempt in self.attempts.values())
+
+    def start(self, claims: Iterable[Claim]) -> list[asyncio.Task[None]]:
+        """Run each claim in a task of its own; the tasks never raise."""
+        tasks = []
+        for claim in claims:
+            attempt = Attempt(claim)
+            self.attempts[claim.id] = attempt
+            attempt.task = asyncio.create_task(self._run(attempt), name=f"job {claim.id}")
+            tasks.append(attempt.task)
+        return tasks
+
+    def stop(self, job_id: UUID, why: Stop) -> None:
+        """Stop a running handler where it waits; its ending says why."""
+        attempt = self.attempts.get(job_id)
+        if attempt is None or attempt.ending or attempt.stop is not None:
+            return
+        attempt.stop = why
+        if attempt.begun and attempt.task is not None:
+            attempt.task.cancel()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Wait for everything that runs, at most so long."""
+        tasks = [a.task for a in self.attempts.values() if a.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_seconds)
+
+    async def _run(self, attempt: Attempt) -> None:
+        attempt.begun = True
+        claim = attempt.claim
+        facts = {"job_id": str(claim.id), "kind": claim.kind, "attempt": claim.attempt}
+        with bound(**facts, worker_id=self._worker_id):
+            try:
+                await self._run_bound(attempt)
+            except Exception:
+                # Not the job's fault but ours or the database's; the lease lapses and the
+                # sweep gives the job to somebody else.
+                log.exception("ending not written")
+            finally:
+                self.attempts.pop(claim.id, None)
+                self.on_freed()
+
+    async def _run_bound(self, attempt: Attempt) -> None:
+        claim = attempt.claim
+        log.info("job started", extra={"queue": claim.queue})
+        began = time.monotonic()
+        ctx = JobContext(
+            claim, self.resources, self._queue, self.resources.settings.job_lease_seconds
+        )
+        outcome = await self._call(attempt, ctx)
+        attempt.ending = True
+        self.on_freed()
+        # From here on nobody cancels this task: `stop` leaves an ending attempt alone.
+        ended = await self._write(attempt, outcome)
+        facts = {
+            "processed": ctx.processed,
+            "failed": ctx.failed,
+            "duration_ms": round(1000 * (time.monotonic() - began)),
+        }
+        if ended is None:
+            log.warning("lease lost; nothing written", extra=facts)
+        else:
+            log.info("job ended", extra={"status": ended, **facts})
+
+    async def _call(
+        self, attempt: Attempt, ctx: JobContext
+    ) -> dict[str, Any] | _Failure | Stop | None:
+        """Call the handler; what came of it, as a value."""
+        if attempt.stop is not None:
+            return attempt.stop
+        claim = attempt.claim
+        job = self._queue.registry[claim.kind]
+        limit = asyncio.timeout(self._timeout(job))
+        try:
+            async with limit:
+                return await job(ctx, job.args_type.model_validate(claim.args))
+        except asyncio.CancelledError:
+            if attempt.stop is None:
+                raise
+            return attempt.stop
+        except LeaseLost:
+            return Stop.LOST
+        except JobCancelled:
+            return Stop.CANCEL
+        except TimeoutError as error:
+            if limit.expired():
+                seconds = self._timeout(job)
+                return _Failure("timeout", f"The attempt took more than {seconds:g} s.", None, True)
+            return _failure(error)
+        except Exception as error:  # noqa: BLE001 -- the row is where a handler's failure is told
+            return _failure(error)
+
+    def _timeout(self, job: Job[Any]) -> float:
+        ceiling = self.resources.settings.arq_job_timeout
+        return ceiling if job.timeout is None else min(ceiling, job.timeout.total_seconds())
+
+    async def _write(
+        self, attempt: Attempt, outcome: dict[str, Any] | _Failure | Stop | None
+    ) -> str | None:
+        """Write the ending; the status it brought, or None when the lease was lost."""
+        claim = attempt.claim
+        if outcome is Stop.LOST:
+            return None
+        if outcome is Stop.CANCEL:
+            return "cancelled" if await self._ledger.cancelled(claim) else None
+        if outcome is Stop.RELEASE:
+            job = self._queue.registry[claim.kind]
+            if job.max_attempts == 1 and not job.releasable:
+                outcome = _Failure("worker_lost", "The worker was stopped.", None, False)
+            else:
+                return "queued" if await self._ledger.release(claim) else None
+        if isinstance(outcome, _Failure):
+            return await self._write_failure(claim, outcome)
+        return "completed" if await self._complete(claim, outcome) else None
+
+    async def _write_failure(self, claim: Claim, failure: _Failure) -> str | None:
+        retry_in = None
+        if failure.retryable and claim.attempt < claim.max_attempts:
+            retry_in = max(backoff(claim.attempt), failure.retry_after or 0.0)
+        log.warning(
+            "attempt failed",
+            extra={"error_code": failure.code, "retry_in_seconds": retry_in},
+        )
+        written = await self._ledger.fail(
+            claim, failure.code, failure.message, trace=failure.trace, retry_in=retry_in
+        )
+        return None if not written else "failed" if retry_in is None else "queued"
+
+    async def _complete(self, claim: Claim, result: dict[str, Any] | None) -> bool:
+        """Write `completed`, together with whatever else completes meanwhile."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._batch.endings.append((Ending(claim.id, claim.lease_token, result), done))
+        if self._batch.task is None or self._batch.task.done():
+            self._batch.task = asyncio.create_task(self._flush())
+        return await done
+
+    async def _flush(self) -> None:
+        while self._batch.endings:
+            batch = self._batch.endings[:_BATCH]
+            del self._batch.endings[:_BATCH]
+            await self._flush_batch(batch)
+
+    async def _flush_batch(self, batch: Sequence[tuple[Ending, asyncio.Future[bool]]]) -> None:
+        try:
+            written = await self._ledger.complete([ending for ending, _done in batch])
+        except Exception as error:  # noqa: BLE001 -- handed to those who wait, or tried one by one
+            if len(batch) > 1:  # one bad hook must not take the others down
+                for one in batch:
+                    await self._flush_batch([one])
+            else:
+                batch[0][1].set_exception(error)
+            return
+        for ending, done in batch:
+            done.set_result(ending.job_id in written)
+
+
+def _failure(error: Exception) -> _Failure:
+    """A handler's exception as what the row says of it."""
+    trace = without_secrets("".join(traceback.format_exception(error)))[-8000:]
+    if isinstance(error, AppError):
+        return _Failure(error.code, str(error), trace, error.retryable, error.retry_after)
+    if isinstance(error, ValidationError):
+        return _Failure("bad_args", "The job's arguments do not fit its kind.", trace, False)
+    if isinstance(error, DBAPIError | OSError) and is_passing(error):
+        return _Failure("unavailable", "The database did not answer.", trace, True)
+    log.error("unexpected error in a handler", exc_info=error)
+    name = type(error).__name__
+    return _Failure("unexpected", f"Something unexpected happened ({name}).", trace, True)

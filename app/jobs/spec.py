@@ -1,0 +1,160 @@
+"""How a job is declared: an args class (what is asked) and a handler (what is done).
+
+    class ExtractDocument(JobArgs, kind="ingest_extract"):
+        document_id: UUID
+
+        def lane(self) -> str:
+            return f"document:{self.document_id}"
+
+    @job(function="ingest_extract", max_attempts=5)
+    async def extract_document(ctx: JobContext, args: ExtractDocument) -> dict[str, Any]: ...
+
+The args class is all that a caller needs to import. The decorator describes and does not
+register: the jobs a worker knows are listed in one place, `app.catalogue.JOBS`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_type_hints
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.jobs.states import JobStatus
+
+if TYPE_CHECKING:
+    from app.jobs.context import JobContext
+
+
+class JobArgs(BaseModel):
+    """What a job is asked to do. JSON in the row, so only ids and plain values, never objects.
+
+    The policy of asking sits here: `priority` (higher first), `lane` (one at a time, in order)
+    and `unique_key` (while an equal job is queued or running, asking again finds that one).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    priority: ClassVar[int] = 0
+
+    def __init_subclass__(cls, *, kind: str, priority: int = 0, **kwargs: Any) -> None:
+        """Name the job: `kind` is stored in the row, so it must never change."""
+        super().__init_subclass__(**kwargs)
+        cls.kind, cls.priority = kind, priority
+
+    def lane(self) -> str | None:
+        """The lane in which these jobs run one after another, or None."""
+        return None
+
+    def unique_key(self) -> str | None:
+        """What makes an equal job, or None when every request is its own."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A job that has just come to stand in `status`, told to its kind's hook.
+
+    `event` is the audit trail's word for what happened (`jobs/states.py`); `parent_id` is set on
+    a child job.
+    """
+
+    job_id: UUID
+    kind: str
+    status: JobStatus
+    event: str
+    args: Mapping[str, Any]
+    owner_id: UUID | None
+    parent_id: UUID | None
+    error_type: str | None
+    error_message: str | None
+
+
+A = TypeVar("A", bound=JobArgs)
+Handler = Callable[["JobContext", A], Awaitable[dict[str, Any] | None]]
+Hook = Callable[[AsyncSession, Change], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[A]):
+    """A handler and its running rules. Calling it calls the handler, so tests need nothing else.
+
+    `on_change` moves the domain's own status in the transaction that moves the job.
+    `releasable` jobs are handed back at once when their worker stops; the others may finish
+    within SHUTDOWN_GRACE_SECONDS. `maintenance` jobs are forgotten after a day.
+    """
+
+    args_type: type[A]
+    handler: Handler[A]
+    function: str
+    timeout: timedelta | None
+    max_attempts: int
+    on_change: Hook | None = None
+    releasable: bool = True
+    maintenance: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The stored name of this job."""
+        return self.args_type.kind
+
+    async def __call__(self, ctx: "JobContext", args: A) -> dict[str, Any] | None:
+        """Run the handler in this task, with no queue, row or retry around it."""
+        return await self.handler(ctx, args)
+
+
+def job(
+    *,
+    function: str,
+    timeout: timedelta | None = None,
+    max_attempts: int = 1,
+    on_change: Hook | None = None,
+    releasable: bool = True,
+    maintenance: bool = False,
+) -> Callable[[Handler[A]], Job[A]]:
+    """Describe the decorated coroutine as a job; its second parameter names the args class.
+
+    Args:
+        function: its name on ARQ; released names never change.
+        timeout: of one attempt; None means ARQ_JOB_TIMEOUT, which is also the ceiling.
+        max_attempts: how many attempts may fail; a lost worker or a stop uses none up.
+        on_change: see `Job`.
+        releasable: see `Job`.
+        maintenance: see `Job`.
+    """
+
+    def describe(handler: Handler[A]) -> Job[A]:
+        hints = {name: hint for name, hint in get_type_hints(handler).items() if name != "return"}
+        args_type = hints[list(hints)[1]]
+        return Job(
+            args_type, handler, function, timeout, max_attempts, on_change, releasable, maintenance
+        )
+
+    return describe
+
+
+class Registry(Mapping[str, Job[Any]]):
+    """The jobs that a process knows, by kind."""
+
+    def __init__(self, jobs: Iterable[Job[Any]]) -> None:
+        """Index `jobs`; a kind or a function given twice is a programming error."""
+        listed = list(jobs)
+        self._jobs = {job.kind: job for job in listed}
+        if len({job.function for job in listed}) != len(listed) or len(self._jobs) != len(listed):
+            raise ValueError("two jobs share a kind or a function")
+
+    def __getitem__(self, kind: str) -> Job[Any]:
+        return self._jobs[kind]
+
+    def __iter__(self) -> Any:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def only(self, kinds: Iterable[str]) -> "Registry":
+        """The same registry with nothing but `kinds`."""
+        return Registry(self._jobs[kind] for kind in kinds)

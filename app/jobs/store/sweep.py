@@ -1,0 +1,170 @@
+"""What the sweep looks for: lost workers, lost rings, kinds nobody knows, rows past their time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.db import due_now, now, on_sqlite
+from app.jobs.models import BackgroundJob, Duty, JobEvent
+from app.jobs.states import ENDS, JobStatus
+from app.jobs.store.moves import from_now
+from app.jobs.store.steps import lapsed
+
+_Row = BackgroundJob
+_PRUNE_BATCH = 1000  # rows per transaction: a long delete would hold SQLite's only lock
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A running job whose worker is, or may be, gone."""
+
+    id: UUID
+    kind: str
+    attempt: int
+    lapses: int
+    worker_id: str | None
+    lease_token: UUID | None
+    cancel_requested: bool
+    run_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued job that may need a ring."""
+
+    id: UUID
+    kind: str
+    queue: str
+    priority: int
+    run_after: datetime
+    ring: int
+
+
+_LOST = (
+    _Row.id, _Row.kind, _Row.attempt, _Row.lapses, _Row.worker_id, _Row.lease_token,
+    _Row.cancel_requested, _Row.run_after,
+)  # fmt: skip
+_WAITING = (_Row.id, _Row.kind, _Row.queue, _Row.priority, _Row.run_after, _Row.ring)
+
+
+async def lapsed_jobs(session: AsyncSession, limit: int = 200) -> list[Lost]:
+    """Running jobs whose lease has ended, longest first."""
+    statement = select(*_LOST).where(lapsed(session)).order_by(_Row.lease_expires_at).limit(limit)
+    return [Lost(*row) for row in (await session.execute(statement)).all()]
+
+
+async def jobs_of_host(session: AsyncSession, prefix: str) -> list[Lost]:
+    """Running jobs of workers whose id begins with `prefix`: this boot, this PID namespace."""
+    statement = select(*_LOST).where(
+        _Row.status == JobStatus.RUNNING, _Row.worker_id.startswith(prefix, autoescape=True)
+    )
+    return [Lost(*row) for row in (await session.execute(statement)).all()]
+
+
+async def waiting(
+    session: AsyncSession, queue: str, older_than: float, limit: int
+) -> list[Waiting]:
+    """Jobs of `queue` that have been due for more than `older_than` seconds, in claim order."""
+    statement = (
+        select(*_WAITING)
+        .where(
+            _Row.queue == queue,
+            _Row.status == JobStatus.QUEUED,
+            _Row.run_after <= from_now(session, -older_than),
+            or_(_Row.rung_at.is_(None), _Row.rung_at <= from_now(session, -older_than)),
+        )
+        .order_by(_Row.priority.desc(), _Row.run_after, _Row.seq)
+        .limit(limit)
+    )
+    return [Waiting(*row) for row in (await session.execute(statement)).all()]
+
+
+async def not_yet_due(session: AsyncSession, ids: Sequence[UUID]) -> list[Waiting]:
+    """Those of `ids` that are queued for later."""
+    statement = select(*_WAITING).where(
+        _Row.id.in_(ids), _Row.status == JobStatus.QUEUED, _Row.run_after > due_now()
+    )
+    return [Waiting(*row) for row in (await session.execute(statement)).all()]
+
+
+async def lane_head(session: AsyncSession, lane: str) -> Waiting | None:
+    """The queued job that runs next in `lane`, or None."""
+    statement = (
+        select(*_WAITING)
+        .where(_Row.lane == lane, _Row.status == JobStatus.QUEUED, _Row.run_after <= due_now())
+        .order_by(_Row.priority.desc(), _Row.seq)
+        .limit(1)
+    )
+    row = (await session.execute(statement)).first()
+    return None if row is None else Waiting(*row)
+
+
+async def unclaimed_since(
+    session: AsyncSession, age: timedelta, known: Sequence[str]
+) -> list[UUID]:
+    """Queued jobs of kinds outside `known` that nobody has claimed for `age`."""
+    limit = from_now(session, -age.total_seconds())
+    statement = select(_Row.id).where(
+        _Row.status == JobStatus.QUEUED,
+        _Row.kind.not_in(known),
+        _Row.run_after <= limit,
+        _Row.created_at <= limit,
+    )
+    return list((await session.execute(statement.limit(1000))).scalars())
+
+
+async def queues_in_use(session: AsyncSession) -> list[str]:
+    """The queues that hold queued jobs."""
+    statement = select(_Row.queue).where(_Row.status == JobStatus.QUEUED).distinct()
+    return list((await session.execute(statement)).scalars())
+
+
+async def take_duty(session: AsyncSession, name: str, holder: str, seconds: float) -> bool:
+    """Whether `holder` does the duty `name` for the next `seconds`; one process does at a time."""
+    dialect: Any = sqlite if on_sqlite(session) else postgresql
+    await session.execute(
+        dialect.insert(Duty).values(name=name, until=now()).on_conflict_do_nothing()
+    )
+    statement = (
+        update(Duty)
+        .where(Duty.name == name, or_(Duty.until <= now(), Duty.holder == holder))
+        .values(holder=holder, until=from_now(session, seconds))
+        .returning(Duty.name)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def prune(
+    session: AsyncSession,
+    *,
+    keep: timedelta,
+    maintenance: Sequence[str],
+    keep_maintenance: timedelta,
+) -> int:
+    """Forget one batch of jobs that ended too long ago; how many.
+
+    The newest tick of each schedule stays, because its row is what keeps it from running twice.
+    """
+    newest = select(func.max(_Row.seq)).where(_Row.schedule.is_not(None)).group_by(_Row.schedule)
+    old = and_(
+        _Row.status.in_(sorted(ENDS)),
+        or_(
+            _Row.completed_at <= from_now(session, -keep.total_seconds()),
+            and_(
+                _Row.kind.in_(maintenance),
+                _Row.completed_at <= from_now(session, -keep_maintenance.total_seconds()),
+            ),
+        ),
+        _Row.seq.not_in(newest),
+    )
+    ids = list((await session.execute(select(_Row.id).where(old).limit(_PRUNE_BATCH))).scalars())
+    if ids:
+        await session.execute(delete(JobEvent).where(JobEvent.job_id.in_(ids)))
+        await session.execute(delete(_Row).where(_Row.id.in_(ids)))
+    return len(ids)
