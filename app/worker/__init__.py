@@ -1,0 +1,1 @@
+"""The workers' doors: `tasks.py` for the arq command, `__main__.py` for the database engine."""

@@ -1,1 +1,86 @@
-"""Three ways by which work reaches a worker; all end in the same `Runner`."""
+"""Three ways by which work reaches a worker; all end in the same `Runner`.
+
+This page is where a process chooses: how it rings, and which engine feeds its worker.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from app.jobs.engines import arq, database
+from app.jobs.engines.arq import ArqBell, HeadwayRedis, open_redis
+from app.jobs.engines.database import DatagramBell, NotifyBell
+from app.jobs.queue import JobQueue, Ringer
+from app.jobs.schedule import Schedule
+from app.jobs.spec import Registry
+from app.jobs.store.sweep import Waiting
+from app.jobs.worker import Share, Worker
+from app.resources import Resources
+from app.settings import Settings
+
+
+def redis_of(settings: Settings, *, queue: str = "default") -> HeadwayRedis | None:
+    """The Redis that `settings` name, or None. Connected at its first use."""
+    if settings.redis_url is None:
+        return None
+    url = settings.redis_url.get_secret_value()
+    return open_redis(url, max_connections=settings.redis_max_connections, queue=queue)
+
+
+@asynccontextmanager
+async def open_queue(
+    resources: Resources, registry: Registry, redis: HeadwayRedis | None = None
+) -> AsyncGenerator[JobQueue]:
+    """Where this process asks for work: rings the database's bell, and Redis where it is set.
+
+    Args:
+        resources: of this process.
+        registry: the jobs that may be asked for.
+        redis: an open pool to ring through; without one, one is opened if REDIS_URL is set.
+    """
+    async with AsyncExitStack() as stack:
+        if redis is None:
+            redis = redis_of(resources.settings)
+            if redis is not None:
+                stack.push_async_callback(redis.aclose)
+        own = DatagramBell(resources.db) if resources.db.is_sqlite else NotifyBell(resources.db)
+        ringer = Ringer(own, *([ArqBell(redis)] if redis is not None else []))
+        stack.push_async_callback(ringer.close)
+        yield JobQueue(registry, resources.settings.queue_routes, ringer)
+
+
+@asynccontextmanager
+async def open_worker(
+    resources: Resources,
+    registry: Registry,
+    schedules: Sequence[Schedule],
+    share: Share,
+    redis: HeadwayRedis | None = None,
+) -> AsyncGenerator[Worker]:
+    """A worker on shift that hears every bell there is; when the block ends it hands work back."""
+    async with AsyncExitStack() as stack:
+        if redis is None:
+            redis = redis_of(resources.settings)
+            if redis is not None:
+                stack.push_async_callback(redis.aclose)
+        queue = await stack.enter_async_context(open_queue(resources, registry, redis))
+        gone = _none_gone if redis is None else partial(arq.rings_gone, redis)
+        worker = Worker(resources, queue, schedules, share, gone)
+        ears = [asyncio.create_task(database.listen(resources.db, worker.news.set))]
+        if redis is not None:
+            heard = arq.listen(redis, share.queues, worker.news.set)
+            ears.append(asyncio.create_task(heard))
+        stack.push_async_callback(_silence, ears)
+        yield await stack.enter_async_context(worker.on_shift())
+
+
+async def _none_gone(_waiting: Sequence[Waiting]) -> Sequence[Waiting]:
+    """Without Redis no ring can be lost: the table itself is polled."""
+    return ()
+
+
+async def _silence(ears: list[asyncio.Task[None]]) -> None:
+    for ear in ears:
+        ear.cancel()
+    await asyncio.gather(*ears, return_exceptions=True)

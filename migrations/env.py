@@ -1,0 +1,60 @@
+"""Alembic's way in: the models come from `app.catalogue`, the address from the settings."""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection
+
+import app.catalogue  # noqa: F401 -- every model is in the metadata
+from app.core.db import Base, BigSerial, Database, Id, LeaseEnd, UtcDateTime
+from app.settings import load_settings
+
+config = context.config
+
+
+def render_type(kind: str, obj: Any, autogen: Any) -> str | bool:
+    """Write our own types by their names."""
+    if kind == "type" and isinstance(obj, (Id, UtcDateTime)):
+        autogen.imports.add(f"from app.core.db import {type(obj).__name__}")
+        return f"{type(obj).__name__}()"
+    for name, known in (("BigSerial", BigSerial), ("LeaseEnd", LeaseEnd)):
+        if obj is known:
+            autogen.imports.add(f"from app.core.db import {name}")
+            return name
+    if kind == "type" and type(obj).__name__ == "JSON":
+        autogen.imports.add("from app.core.db import Json")
+        return "Json"
+    return False
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations on an open connection; on PostgreSQL one process at a time."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7232746)")
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        render_item=render_type,
+        compare_type=True,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Open the database that the environment names and run the migrations."""
+    url = config.attributes.get("url") or load_settings().database_url
+    db = Database(url)
+    async with db.engine.connect() as connection:
+        await connection.run_sync(run)
+        await connection.commit()
+    await db.close()
+
+
+if config.attributes.get("connection") is not None:
+    run(config.attributes["connection"])
+else:
+    asyncio.run(main())
