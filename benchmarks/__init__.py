@@ -1,0 +1,1 @@
+"""Benchmarks: figures that a person asks for, never timed tests."""

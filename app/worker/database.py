@@ -6,11 +6,11 @@ from contextlib import suppress
 
 from app.catalogue import SCHEDULES, registry
 from app.jobs.engines import open_worker
+from app.jobs.engines.banner import announce
 from app.jobs.engines.database import serve
 from app.jobs.worker import Share
 from app.resources import open_resources
 from app.settings import Settings
-from app.worker.banner import announce
 
 
 async def run_database_worker(settings: Settings, share: Share, *, burst: bool = False) -> None:

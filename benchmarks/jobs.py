@@ -1,0 +1,27 @@
+"""The job that is measured: nothing but a note of when it began."""
+
+import os
+import time
+from pathlib import Path
+
+from app.jobs.context import JobContext
+from app.jobs.spec import JobArgs, Registry, job
+
+LOG = Path(os.environ.get("BENCH_LOG", "/dev/null"))
+
+
+class Noop(JobArgs, kind="noop"):
+    number: int
+
+
+@job(function="noop")
+async def noop(ctx: JobContext, args: Noop) -> None:
+    """Append `number nanoseconds` (CLOCK_MONOTONIC) when asked to by a negative number."""
+    if args.number < 0:
+        moment = time.monotonic_ns()
+        with LOG.open("a") as log:
+            log.write(f"{-args.number} {moment}\n")
+
+
+def registry() -> Registry:
+    return Registry([noop])
