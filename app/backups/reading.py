@@ -62,9 +62,12 @@ def _warnings(source: Source, messages: Messages) -> list[dict[str, str]]:
         given = messages.counts["messages"]
         detail = f"The database is damaged: salvaged {given} of {given + messages.lost} messages."
         found.append({"code": "corrupt", "detail": detail})
-    others = sum(lost for table, lost in source.lost.items() if table != "message")
-    if others + messages.attachments.lost:
-        count = others + messages.attachments.lost
-        detail = f"Damage hides {count} rows that say what belongs to the messages."
+    hurt = sorted(table for table in source.lost if table != "message")
+    if messages.attachments.lost and "attachment" not in hurt:
+        hurt.append("attachment")
+    if hurt:
+        detail = (
+            f"Damage hides rows of {', '.join(hurt)}: what belongs to some messages is missing."
+        )
         found.append({"code": "corrupt", "detail": detail})
     return found

@@ -58,10 +58,10 @@ class Chats:
         count = source.count("message")
         last = source.last_rowid("message")
         self._joins = Joins(last, last if count is None else count)
-        self.doubles = 0  # messages that are in several chats; the first one counts
+        self.doubles = 0  # further chats of messages that are in several; the first one counts
         for _, message, chat in _rows(source, _MESSAGES):
-            if chat in self._chats and not self._joins.add(message, chat):
-                self.doubles += 1
+            if chat in self._chats:
+                self.doubles += self._joins.add(message, chat)
         self._deleted = {
             message: (chat if chat in self._chats else None, from_apple(when))
             for _, message, chat, when in _rows(source, _RECOVERABLE)

@@ -25,14 +25,14 @@ class Joins:
         self._next = array("I", (0,))
 
     def add(self, message: object, value: object) -> bool:
-        """Join `value` to `message`; False if there was one already, or the message cannot be."""
+        """Join `value` to `message`, unless there can be no such message; True if it has another."""
         if type(message) is not int or type(value) is not int or not 0 < message <= self._last:
             return False
         head = self._heads[message]
         self._heads[message] = len(self._values)
         self._values.append(value)
         self._next.append(head)
-        return head == 0
+        return head != 0
 
     def of(self, message: int) -> list[int]:
         """Everything joined to `message`."""

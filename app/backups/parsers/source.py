@@ -38,8 +38,8 @@ class Source:
     Text comes as str with broken UTF-8 replaced by U+FFFD and without NUL characters.
 
     Attributes:
-        lost: for each table name, how many rowids could not be read because of damage. A rowid
-            that never existed but would lie on a damaged page counts too.
+        lost: for each table name, how many rowids could not be read because of damage: an upper
+            bound, since a rowid that never existed but would lie on a damaged page counts too.
     """
 
     def __init__(
@@ -51,25 +51,26 @@ class Source:
             ListedButMissing: there is no such file, or it cannot be read.
             Encrypted: the bytes look like ciphertext.
             Corrupt: the file is not a usable SQLite database.
+            OSError: this machine is in trouble (no space for a private copy, too many files).
         """
         self.lost: dict[str, int] = {}
         self._fetch_seconds = fetch_seconds
         self._columns: dict[str, frozenset[str]] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="headway-source-")
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="headway-source-", ignore_cleanup_errors=True
+        )
         try:
             file, parameters = prepare(path, wal, Path(self._scratch.name))
             self._size_bytes = file.stat().st_size
             self._deadline = time.monotonic() + fetch_seconds
             self._db = connect(file, parameters, self._too_late)
         except sqlite3.DatabaseError as error:
-            self._scratch.cleanup()
             raise Corrupt(f"{path.name} cannot be opened as a database: {error}.") from error
-        except OSError as error:
-            self._scratch.cleanup()
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise ListedButMissing(f"{path.name} cannot be read: {error.strerror}.") from error
-        except BaseException:
+        finally:
+            # SQLite holds the private copy open; without a name it goes even if we are killed.
             self._scratch.cleanup()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +84,8 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Close the database and remove its private copy, if one was made."""
+        """Close the database; a private copy is gone with it."""
         self._db.close()
-        self._scratch.cleanup()
 
     def columns(self, table: str) -> frozenset[str]:
         """Lower-case names of the stored columns of a table; empty where there is no such table.
@@ -117,7 +117,7 @@ class Source:
     def select(self, table: Table) -> str:
         """SELECT of the rowid and the wanted columns, with NULL where the table has none."""
         have = self.columns(table.name)
-        wanted = (f'"{one}"' if one.lower() in have else f"NULL AS {one}" for one in table.columns)
+        wanted = (f'"{one}"' if one.lower() in have else "NULL" for one in table.columns)
         return f'SELECT {", ".join(("ROWID", *wanted))} FROM "{table.name}"'  # noqa: S608  # our own names
 
     def query(self, sql: str, values: Sequence[Any] = (), batch: int = 5000) -> Iterator[list[Row]]:
@@ -148,6 +148,7 @@ class Source:
         out; what stays unreadable is counted in `lost`. A table that does not exist has no rows.
 
         Raises:
+            UnsupportedSchema: the statement makes no sense for this table (it has no rowid).
             Corrupt: a fetch took longer than the deadline.
         """
         if not self.columns(table.name):
@@ -159,8 +160,8 @@ class Source:
                 after = rising[-1][0]
                 yield rising
         except sqlite3.DatabaseError as error:
-            if "no such column" in str(error):
-                raise UnsupportedSchema(f"table {table.name} has no rowid.") from error
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                raise UnsupportedSchema(f"table {table.name} cannot be read: {error}.") from error
             yield from self._salvage(table.name, sql, after, batch)
 
     def last_rowid(self, table: str) -> int:

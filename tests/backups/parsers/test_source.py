@@ -39,7 +39,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(original: Path, tmp_path: Path) -> Path:
-    return shutil.copy(original, tmp_path / "copy.db")
+    return Path(shutil.copy(original, tmp_path / "copy.db"))
 
 
 def test_a_database_without_log_is_read_where_it_lies(copy: Path) -> None:
@@ -231,7 +231,7 @@ def test_random_damage_ends_in_rows_or_a_typed_error(copy: Path, seed: int) -> N
     except SourceError:
         found = []
 
-    assert found == [one for one in found if one is not None]
+    assert len(found) <= ROWS + 100
     assert time.perf_counter() - started < 5
 
 
