@@ -15,7 +15,7 @@ class Noop(JobArgs, kind="noop"):
 
 
 @job(function="noop")
-async def noop(ctx: JobContext, args: Noop) -> None:
+async def noop(_ctx: JobContext, args: Noop) -> None:
     """Append `number nanoseconds` (CLOCK_MONOTONIC) when asked to by a negative number."""
     if args.number < 0:
         moment = time.monotonic_ns()

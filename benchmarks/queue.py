@@ -25,11 +25,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
 from app.core.db import Base, new_id
+from app.core.loops import run
 from app.jobs.engines import open_queue
 from app.resources import Resources, open_resources
 from app.settings import Settings
@@ -61,7 +63,9 @@ def place(engine: str, max_jobs: int) -> Iterator[Place]:
             environment["REDIS_URL"] = stack.enter_context(valkey_server()).url
         log = folder / "picked.log"
         environment |= {"DATABASE_URL": url, "ARQ_MAX_JOBS": str(max_jobs), "BENCH_LOG": str(log)}
-        given = {name.lower(): value for name, value in environment.items() if name != "BENCH_LOG"}
+        given: dict[str, Any] = {
+            name.lower(): value for name, value in environment.items() if name != "BENCH_LOG"
+        }
         yield Place(engine, Settings(_env_file=None, **given), environment, log)
 
 
@@ -175,8 +179,7 @@ async def ask_one_by_one(resources: Resources, jobs: int) -> dict[int, int]:
         await asyncio.sleep(3)
         for n in range(1, jobs + 20):
             moment = time.monotonic_ns()
-            async with resources.db.transaction() as session:
-                await queue.enqueue(session, Noop(number=-n))
+            await queue.enqueue_at_once(resources.db, Noop(number=-n))
             if n >= 20:  # the first ones warm caches and connections up
                 asked[n] = moment
             await asyncio.sleep(random.uniform(0.01, 0.06))
@@ -210,4 +213,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -3,6 +3,7 @@
 import asyncio
 
 from app.core.logging import configure_logging
+from app.core.loops import run, use_everywhere
 from app.jobs.engines import open_worker
 from app.jobs.engines.arq_worker import arq_settings
 from app.jobs.engines.database import serve
@@ -12,6 +13,7 @@ from app.settings import load_settings
 from app.worker.database import on_signals
 from benchmarks.jobs import registry
 
+use_everywhere()
 settings = load_settings()
 WorkerSettings = type("WorkerSettings", (), arq_settings(settings, registry(), []))
 
@@ -29,4 +31,4 @@ async def database_worker() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(database_worker())
+    run(database_worker())

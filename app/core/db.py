@@ -7,15 +7,28 @@ characters. What time it is, is asked of the database: `now()` and `due_now()` b
 
 import asyncio
 import random
+import sqlite3
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import asyncpg
 import msgspec
-from sqlalchemy import CHAR, JSON, BigInteger, Dialect, Float, Integer, MetaData, String, event
+from sqlalchemy import (
+    CHAR,
+    JSON,
+    BigInteger,
+    Dialect,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    event,
+    text,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -31,12 +44,12 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from app.core.clock import boot_seconds, utcnow, wire
+from app.core.clock import utcnow, wire
+from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, prepare_sqlite
 
 T = TypeVar("T")
 Hook = Callable[[], Awaitable[None] | None]
 
-BUSY_SECONDS = 5.0  # how long SQLite waits for another process's write before it gives up
 _HOOKS = "after_commit"
 
 
@@ -153,6 +166,7 @@ class Database:
         }
         if self.is_sqlite:
             options |= {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 5}
+            options |= {"pool_reset_on_return": None}  # every transaction is ended by its block
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
             options["connect_args"] = {"timeout": 5, "command_timeout": 60}
@@ -161,6 +175,8 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
+        self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn)
 
     @property
     def safe_url(self) -> str:
@@ -211,6 +227,7 @@ class Database:
 
     async def close(self) -> None:
         """Return every connection. The object is unusable afterwards."""
+        await self.hot.close()
         await self.engine.dispose()
 
 
@@ -225,18 +242,37 @@ def on_sqlite(session: AsyncSession) -> bool:
 
 
 async def driver(session: AsyncSession) -> Any:
-    """The raw driver connection of the session's own transaction (asyncpg or aiosqlite)."""
+    """The raw driver connection (asyncpg or aiosqlite), inside the session's own transaction."""
     connection: AsyncConnection = await session.connection()
+    if connection.dialect.name == "postgresql":
+        # SQLAlchemy begins with its first statement; a COPY before that would commit by itself.
+        await connection.exec_driver_sql("SELECT 1")
     return (await connection.get_raw_connection()).driver_connection
 
 
-def database_url(text: str) -> URL:
-    """Parse `text`, with the async driver filled in.
+async def fetch(session: AsyncSession, sql: str, values: Mapping[str, Any]) -> list[Any]:
+    """Run hand-written SQL (`:name` placeholders) in the session's transaction; its rows.
+
+    On SQLite this is one hop to the connection's thread, where SQLAlchemy makes four; values
+    and rows are then SQLite's own (text and numbers).
+    """
+    if not on_sqlite(session):
+        return list((await session.execute(text(sql), dict(values))).all())
+    connection = await session.connection()
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        return list(await raw.execute_fetchall(sql, values))
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, None, error, sqlite3.Error) from error
+
+
+def database_url(address: str) -> URL:
+    """Parse `address`, with the async driver filled in.
 
     `postgresql://`, `postgres://` and `sqlite:///` are accepted as they stand, and
     `?host=/socket/dir` too.
     """
-    url = make_url(text)
+    url = make_url(address)
     backend = url.get_backend_name()
     if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+asyncpg")
@@ -262,16 +298,25 @@ def is_passing(error: BaseException) -> bool:
             return True
         state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
         if state is not None:
-            return state[:2] in ("08", "40", "53", "57") or state in ("25006", "55P03")
-        text = str(error.orig)
-        return "is locked" in text or "connection is closed" in text
-    return isinstance(error, OSError | TimeoutError | PoolTimeout)
+            return _passing_state(state)
+        said = str(error.orig)
+        return "is locked" in said or "connection is closed" in said
+    if isinstance(error, asyncpg.PostgresError | sqlite3.Error):
+        state = getattr(error, "sqlstate", None) or ""
+        return _passing_state(state) or "is locked" in str(error)
+    gone = OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError
+    return isinstance(error, gone)
 
 
-def is_race(error: DBAPIError) -> bool:
+def _passing_state(state: str) -> bool:
+    return state[:2] in ("08", "40", "53", "57") or state in ("25006", "55P03")
+
+
+def is_race(error: BaseException) -> bool:
     """Whether another transaction took the same unique key or lock first: run it again."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return state in ("23505", "40P01", "40001") or "UNIQUE constraint" in str(error.orig)
+    raw = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(raw, "sqlstate", None) or getattr(raw, "pgcode", None)
+    return state in ("23505", "40P01", "40001") or "UNIQUE constraint" in str(raw)
 
 
 def new_id() -> uuid.UUID:
@@ -289,20 +334,10 @@ def _dumps(value: Any) -> str:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    # Deterministic within one statement, so that SQLite asks once and can use an index.
-    connection.create_function("headway_now", 0, lambda: wire(utcnow()), deterministic=True)
-    connection.create_function("headway_later", 1, _later, deterministic=True)
-    connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
-
-
-def _later(seconds: float) -> str:
-    return wire(utcnow() + timedelta(seconds=seconds))
+    prepare_sqlite(connection)
 
 
 def _begin_sqlite(connection: Any) -> None:
     reads = connection.get_execution_options().get("headway_read", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    begin = "BEGIN" if reads else "BEGIN IMMEDIATE"
+    connection.connection.dbapi_connection.run_async(lambda raw: raw.execute_fetchall(begin))

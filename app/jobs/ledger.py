@@ -29,6 +29,7 @@ from app.jobs.store.moves import (
     Moved,
     attempt_not_consumed,
     complete,
+    complete_at_once,
     fenced,
     from_now,
     move,
@@ -39,6 +40,7 @@ log = logging.getLogger("worker")
 
 LAPSES = 3  # lost workers in a row, without a committed step, before a job counts as poison
 _LAPSE_BACKOFF = 0.25  # seconds before the second try after a lost worker; four times that, then
+_OUTAGE_PATIENCE = 3600.0  # seconds for which an ending waits for a database that is away
 _BACKOFF = 1.0  # seconds before the second attempt; doubled with each
 _LONGEST_BACKOFF = 300.0
 
@@ -65,7 +67,15 @@ class Ledger:
             await self.settle(session, moved)
             return {m.change.job_id for m in moved}
 
-        return await self.db.run(work)
+        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
+
+    async def complete_at_once(self, endings: Sequence[Ending]) -> set[UUID]:
+        """The same for kinds without a hook: one trip, and lanes are rung right after it."""
+        moved = await complete_at_once(self.db, endings, self._worker or "")
+        laned = [each for each in moved if each.lane is not None]
+        if laned:
+            await self.db.run(lambda session: self.settle(session, laned), patience=2.0)
+        return {each.change.job_id for each in moved}
 
     async def fail(
         self, claim: Claim, code: str, message: str, *, trace: str | None, retry_in: float | None
@@ -94,7 +104,7 @@ class Ledger:
             data |= {} if retry_in is None else {"retry_in_seconds": round(retry_in, 3)}
             return await self._fenced(session, claim, edge, data, values)
 
-        return await self.db.run(work)
+        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
 
     async def cancelled(self, claim: Claim) -> bool:
         """End a job that was asked to stop and has stopped. False: not this worker's."""
@@ -102,7 +112,7 @@ class Ledger:
         async def work(session: AsyncSession) -> bool:
             return await self._fenced(session, claim, states.CANCEL_RUNNING, None, _CANCELLED)
 
-        return await self.db.run(work)
+        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
 
     async def release(self, claim: Claim, *, reason: str = "shutdown") -> bool:
         """Hand a job back: checkpoint kept, attempt not consumed, due at once."""

@@ -32,7 +32,6 @@ from app.resources import Resources
 log = logging.getLogger("worker")
 
 _BATCH = 200  # endings per transaction
-_OUTAGE_PATIENCE = 3600.0  # seconds for which an ending waits for a database that is away
 
 
 class Stop(Enum):
@@ -67,6 +66,7 @@ class _Failure:
 class _Batch:
     """Endings that wait for the write that is under way; then they go out together."""
 
+    hooked: bool
     endings: list[tuple[Ending, asyncio.Future[bool]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
@@ -84,7 +84,7 @@ class Runner:
         self._queue = queue
         self._ledger = ledger
         self._worker_id = worker_id
-        self._batch = _Batch()
+        self._batches = {hooked: _Batch(hooked) for hooked in (False, True)}
 
     @property
     def busy(self) -> int:
@@ -195,19 +195,21 @@ class Runner:
     ) -> str | None:
         """Write the ending; the status it brought, or None when the lease was lost."""
         claim = attempt.claim
-        if outcome is Stop.LOST:
-            return None
-        if outcome is Stop.CANCEL:
-            return "cancelled" if await self._ledger.cancelled(claim) else None
-        if outcome is Stop.RELEASE:
-            job = self._queue.registry[claim.kind]
-            if job.max_attempts == 1 and not job.releasable:
-                outcome = _Failure("worker_lost", "The worker was stopped.", None, False)
-            else:
-                return "queued" if await self._ledger.release(claim) else None
+        if isinstance(outcome, Stop):
+            return await self._write_stop(claim, outcome)
         if isinstance(outcome, _Failure):
             return await self._write_failure(claim, outcome)
         return "completed" if await self._complete(claim, outcome) else None
+
+    async def _write_stop(self, claim: Claim, stop: Stop) -> str | None:
+        if stop is Stop.LOST:
+            return None
+        if stop is Stop.CANCEL:
+            return "cancelled" if await self._ledger.cancelled(claim) else None
+        if not self._queue.registry[claim.kind].releasable:
+            lost = _Failure("worker_lost", "The worker was stopped.", None, False)
+            return await self._write_failure(claim, lost)
+        return "queued" if await self._ledger.release(claim) else None
 
     async def _write_failure(self, claim: Claim, failure: _Failure) -> str | None:
         retry_in = None
@@ -225,28 +227,37 @@ class Runner:
     async def _complete(self, claim: Claim, result: dict[str, Any] | None) -> bool:
         """Write `completed`, together with whatever else completes meanwhile."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._batch.endings.append((Ending(claim.id, claim.lease_token, result), done))
-        if self._batch.task is None or self._batch.task.done():
-            self._batch.task = asyncio.create_task(self._flush())
+        batch = self._batches[self._queue.registry[claim.kind].on_change is not None]
+        batch.endings.append((Ending(claim.id, claim.lease_token, result), done))
+        if batch.task is None or batch.task.done():
+            batch.task = asyncio.create_task(self._flush(batch))
         return await done
 
-    async def _flush(self) -> None:
-        while self._batch.endings:
-            batch = self._batch.endings[:_BATCH]
-            del self._batch.endings[:_BATCH]
-            await self._flush_batch(batch)
+    async def _flush(self, batch: _Batch) -> None:
+        while batch.endings:
+            together = batch.endings[:_BATCH]
+            del batch.endings[:_BATCH]
+            await self._flush_together(together, batch.hooked)
 
-    async def _flush_batch(self, batch: Sequence[tuple[Ending, asyncio.Future[bool]]]) -> None:
+    async def _flush_together(
+        self, together: Sequence[tuple[Ending, asyncio.Future[bool]]], hooked: bool
+    ) -> None:
+        endings = [ending for ending, _done in together]
         try:
-            written = await self._ledger.complete([ending for ending, _done in batch])
-        except Exception as error:  # noqa: BLE001 -- handed to those who wait, or tried one by one
-            if len(batch) > 1:  # one bad hook must not take the others down
-                for one in batch:
-                    await self._flush_batch([one])
+            if hooked:
+                written = await self._ledger.complete(endings)
             else:
-                batch[0][1].set_exception(error)
+                written = await self._ledger.complete_at_once(endings)
+        except Exception as error:  # noqa: BLE001 -- handed to those who wait, or tried again
+            if not hooked:  # the patient way, in a session
+                await self._flush_together(together, True)
+            elif len(together) > 1:  # one bad hook must not take the others down
+                for one in together:
+                    await self._flush_together([one], True)
+            else:
+                together[0][1].set_exception(error)
             return
-        for ending, done in batch:
+        for ending, done in together:
             done.set_result(ending.job_id in written)
 
 

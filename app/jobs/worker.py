@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import is_race
 from app.core.logging import bound
@@ -26,7 +26,7 @@ from app.jobs.rescue import SWEEP_SECONDS, Gone, Rescue
 from app.jobs.runner import Runner, Stop
 from app.jobs.schedule import Clockwork, Schedule
 from app.jobs.store import steps, sweep, workers
-from app.jobs.store.claim import Claim, Wanted, claim, claim_rung, claim_suspect
+from app.jobs.store.claim import Ask, Claim, Due, Rung, Suspect, Wanted, claim
 from app.jobs.watchdog import Watchdog
 from app.resources import Resources
 
@@ -35,8 +35,6 @@ log = logging.getLogger("worker")
 _RENEW_SECONDS = 1.0  # a cancel is seen within so long
 _RACES = 5  # tries of a claim when other workers take the same lanes
 _SUSPECT_SECONDS = 0.25  # between two looks for jobs that lost their worker
-
-Claiming = Callable[[AsyncSession], Awaitable[tuple[list[Claim], bool]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +80,7 @@ class Worker:
             kinds=list(share.kinds or queue.registry),
             worker_id=worker_id,
             lease_seconds=self._lease,
+            hooked=[kind for kind, job in queue.registry.items() if job.on_change is not None],
         )
         self._stopping = False
         self._leases_lost = 0
@@ -110,18 +109,14 @@ class Worker:
         limit = self.free
         if not limit:
             return False
-        claims, more = await self._claimed(lambda session: claim(session, self._wanted, limit))
+        claims, more = await self._claimed(Due(limit))
         self.runner.start(claims)
         await self.claim_suspect()
         return more or len(claims) >= limit
 
     async def claim_rung(self, ids: Sequence[UUID]) -> None:
         """Take the jobs that were rung for, and start them; ring again for those not yet due."""
-
-        async def take(session: AsyncSession) -> tuple[list[Claim], bool]:
-            return await claim_rung(session, self._wanted, ids), False
-
-        claims, _more = await self._claimed(take)
+        claims, _more = await self._claimed(Rung(ids))
         self.runner.start(claims)
         if len(claims) < len(ids):
             await self._rescue.ring_when_due(ids)
@@ -134,12 +129,7 @@ class Worker:
         if moment - self._suspects_seen < _SUSPECT_SECONDS:
             return
         self._suspects_seen = moment
-
-        async def take(session: AsyncSession) -> tuple[list[Claim], bool]:
-            found = await claim_suspect(session, self._wanted)
-            return ([found] if found else []), False
-
-        claims, _more = await self._claimed(take)
+        claims, _more = await self._claimed(Suspect())
         self.runner.start(claims)
 
     async def wait_for_news(self, seconds: float) -> None:
@@ -176,18 +166,13 @@ class Worker:
 
     # --------------------------------------------------------------------------- claims
 
-    async def _claimed(self, take: Claiming) -> tuple[list[Claim], bool]:
-        """Run one claim and the hooks of what it took, in one transaction."""
+    async def _claimed(self, ask: Ask) -> tuple[list[Claim], bool]:
         for _ in range(_RACES):
             try:
-                async with self._resources.db.transaction() as session:
-                    claims, more = await take(session)
-                    await self._ledger.started(session, claims)
-            except DBAPIError as error:
+                return await claim(self._resources.db, self._wanted, ask, self._ledger.started)
+            except (DBAPIError, asyncpg.PostgresError) as error:
                 if not is_race(error):
                     raise
-            else:
-                return claims, more
         return [], True
 
     # ---------------------------------------------------------------------------- loops

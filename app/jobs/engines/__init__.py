@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from app.core.db import Database
+from app.core.hot import PostgresTrips
 from app.jobs.engines import arq, database
 from app.jobs.engines.arq import ArqBell, HeadwayRedis, open_redis
 from app.jobs.engines.database import DatagramBell, NotifyBell
-from app.jobs.queue import JobQueue, Ringer
+from app.jobs.queue import Doorbell, JobQueue, Ringer
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Registry
 from app.jobs.store.sweep import Waiting
@@ -44,8 +46,7 @@ async def open_queue(
             redis = redis_of(resources.settings)
             if redis is not None:
                 stack.push_async_callback(redis.aclose)
-        own = DatagramBell(resources.db) if resources.db.is_sqlite else NotifyBell(resources.db)
-        ringer = Ringer(own, *([ArqBell(redis)] if redis is not None else []))
+        ringer = Ringer(own_bell(resources.db), *([ArqBell(redis)] if redis is not None else []))
         stack.push_async_callback(ringer.close)
         yield JobQueue(registry, resources.settings.queue_routes, ringer)
 
@@ -73,6 +74,11 @@ async def open_worker(
             ears.append(asyncio.create_task(heard))
         stack.push_async_callback(_silence, ears)
         yield await stack.enter_async_context(worker.on_shift())
+
+
+def own_bell(db: Database) -> Doorbell:
+    """The bell of the database itself."""
+    return NotifyBell(db.hot) if isinstance(db.hot, PostgresTrips) else DatagramBell(db)
 
 
 async def _none_gone(_waiting: Sequence[Waiting]) -> Sequence[Waiting]:

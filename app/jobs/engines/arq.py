@@ -268,7 +268,7 @@ class Feed:
     async def _take(self, limit: int) -> tuple[list[UUID], list[bytes]]:
         try:
             now_ms = int(utcnow().timestamp() * 1000)
-            found = await self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
+            found: Any = await self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
         except _GONE as error:
             if not self._away:
                 log.warning("redis is away; working from the table", extra={"error": repr(error)})

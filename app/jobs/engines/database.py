@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
-from sqlalchemy import text
 
 from app.core.db import Database, asyncpg_dsn
+from app.core.hot import PostgresTrips
 from app.jobs.queue import Ring
 from app.jobs.worker import Worker
 
@@ -30,16 +30,17 @@ _RECONNECT_SECONDS = 1.0
 class NotifyBell:
     """Rings by PostgreSQL's NOTIFY, in a transaction of its own: no commit waits for it."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, hot: PostgresTrips) -> None:
+        self._hot = hot
 
     async def ring(self, rings: Sequence[Ring]) -> None:
         """Wake the workers that listen to the rings' queues."""
         queues = sorted({ring.queue for ring in rings})
-        async with self._db.transaction() as session:
-            for queue in queues:
-                notify = text("SELECT pg_notify(:channel, :queue)")
-                await session.execute(notify, {"channel": CHANNEL, "queue": queue})
+        await self._hot.fetch(
+            "SELECT pg_notify(:channel, queue) FROM unnest(CAST(:queues AS text[])) AS queue",
+            {"channel": CHANNEL, "queues": queues},
+            durable=False,
+        )
 
 
 class DatagramBell:
@@ -104,24 +105,25 @@ async def _listen_to_datagrams(folder: Path, heard: Callable[[], None]) -> None:
         await asyncio.Event().wait()
     await asyncio.to_thread(folder.mkdir, 0o700, exist_ok=True)
     path = folder / f"{os.getpid()}-{id(heard):x}"
-    transport, _protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Heard(heard), local_addr=str(path), family=socket.AF_UNIX
-    )
-    try:
-        await asyncio.Event().wait()
-    finally:
-        transport.close()
-        with suppress(OSError):
-            path.unlink()
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.setblocking(False)
+        ear.bind(str(path))
 
+        def ring() -> None:
+            with suppress(BlockingIOError):
+                while ear.recv(64):
+                    pass
+            heard()
 
-class _Heard(asyncio.DatagramProtocol):
-    def __init__(self, heard: Callable[[], None]) -> None:
-        self._heard = heard
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        """One ring, or several in one."""
-        self._heard()
+        loop.add_reader(ear, ring)
+        try:
+            heard()  # what was rung while nobody listened
+            await asyncio.Event().wait()
+        finally:
+            loop.remove_reader(ear)
+            with suppress(OSError):
+                path.unlink()
 
 
 async def serve(worker: Worker, stop: asyncio.Event, *, poll: float, burst: bool = False) -> None:

@@ -86,7 +86,7 @@ _ORDER = "ORDER BY priority DESC, run_after, seq"
 
 def _free(d: _Dialect, condition: str) -> str:
     return (
-        f"SELECT * FROM (SELECT seq, priority, run_after FROM background_jobs WHERE {condition} "
+        f"SELECT * FROM (SELECT seq, priority, run_after, kind FROM background_jobs WHERE {condition} "
         f"AND status = 'queued' AND lane IS NULL AND run_after <= {d.due} AND {d.kinds} "
         f"AND lapses = 0 {_ORDER} LIMIT :limit {d.lock}) AS ready"
     )
@@ -119,11 +119,11 @@ def claim_sql(queues: int, rung: bool, sqlite: bool) -> str:
         SELECT 1 FROM background_jobs r WHERE r.status = 'running' AND r.lane = l.lane))""",
         f"free AS MATERIALIZED ({free})",
         f"""taken AS MATERIALIZED (
-      SELECT seq, priority, run_after FROM background_jobs
+      SELECT seq, priority, run_after, kind FROM background_jobs
       WHERE seq {d.among.format("seq FROM heads WHERE seq IS NOT NULL")} AND {d.recheck}
       AND {among_queues} AND {d.kinds} AND lapses = 0 {_ORDER} LIMIT :limit {d.lock})""",
         f"""pick AS MATERIALIZED (
-      SELECT seq FROM (SELECT * FROM free UNION ALL SELECT * FROM taken) AS both_paths
+      SELECT seq, kind FROM (SELECT * FROM free UNION ALL SELECT * FROM taken) AS both_paths
       {_ORDER} LIMIT :limit)""",
     ]
     return _finish_sql(parts, places, sqlite)
@@ -135,7 +135,7 @@ def suspect_sql(queues: int, sqlite: bool) -> str:
     d = _SQLITE if sqlite else _POSTGRESQL
     named = ", ".join(f":queue_{n}" for n in range(queues))
     pick = f"""pick AS MATERIALIZED (
-      SELECT seq FROM background_jobs s WHERE status = 'queued' AND lapses > 0
+      SELECT seq, kind FROM background_jobs s WHERE status = 'queued' AND lapses > 0
       AND queue IN ({named}) AND run_after <= {d.due} AND {d.kinds}
       AND (lane IS NULL OR NOT EXISTS (
         SELECT 1 FROM background_jobs o WHERE o.lane = s.lane AND (o.status = 'running'
@@ -150,26 +150,30 @@ def _finish_sql(parts: list[str], places: list[str], sqlite: bool) -> str:
     also = "".join(f", {place}" for place in places)
     if sqlite:
         return (
-            f"WITH RECURSIVE {', '.join(parts)} SELECT pick.seq{also} "
+            f"WITH RECURSIVE {', '.join(parts)} SELECT pick.seq, pick.kind{also} "
             "FROM (SELECT 1) LEFT JOIN pick ON 1 = 1"
         )
     columns = ", ".join(f"j.{name}" for name in COLUMNS)
     parts = [
         *parts,
+        # Without a session at hand nothing with a hook may be claimed: then nothing is.
+        "hooked AS (SELECT coalesce(bool_or(kind = ANY(CAST(:hooked AS text[]))), false) AS held"
+        " FROM pick)",
         f"""claimed AS (
       UPDATE background_jobs j SET status = 'running', attempt = attempt + 1, version = version + 1,
         worker_id = :worker, lease_token = gen_random_uuid(),
         lease_expires_at = clock_timestamp() + make_interval(secs => :lease),
         started_at = clock_timestamp(), heartbeat_at = clock_timestamp()
-      WHERE j.seq = ANY(ARRAY(SELECT seq FROM pick)) RETURNING {columns})""",
+      WHERE j.seq = ANY(ARRAY(SELECT seq FROM pick)) AND NOT (SELECT held FROM hooked)
+      RETURNING {columns})""",
         """told AS (
       INSERT INTO job_events (job_id, at, kind, attempt, worker)
       SELECT id, clock_timestamp(), 'started', attempt, :worker FROM claimed)""",
     ]
     listed = ", ".join(f"c.{name}" for name in COLUMNS)
     return (
-        f"WITH RECURSIVE {', '.join(parts)} SELECT {listed}{also} "
-        "FROM (SELECT 1) one LEFT JOIN claimed c ON true"
+        f"WITH RECURSIVE {', '.join(parts)} SELECT {listed}, hooked.held{also} "
+        "FROM hooked LEFT JOIN claimed c ON true"
     )
 
 
@@ -183,3 +187,7 @@ UPDATE background_jobs SET status = 'running', attempt = attempt + 1, version = 
   heartbeat_at = headway_now()
 WHERE seq IN (SELECT value FROM json_each(:seqs))
 RETURNING {", ".join(COLUMNS)}"""
+TELL_SQLITE = """
+INSERT INTO job_events (job_id, at, kind, attempt, worker)
+SELECT id, started_at, 'started', attempt, worker_id FROM background_jobs
+WHERE seq IN (SELECT value FROM json_each(:seqs))"""

@@ -1,15 +1,20 @@
 """Asking for a job: the row and its first line, in the caller's transaction."""
 
+import json
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Insert, insert, literal, select, update
+from sqlalchemy import insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import new_id, now, on_sqlite
+from app.core.clock import wire
+from app.core.db import Database, fetch, new_id, now, on_sqlite
+from app.core.hot import SqliteTrips
 from app.jobs.models import BackgroundJob, JobEvent
 from app.jobs.states import JobStatus
 
@@ -51,6 +56,38 @@ _STORED = (
     BackgroundJob.priority,
     BackgroundJob.run_after,
 )
+_CONFLICT = (
+    "ON CONFLICT (kind, unique_key) WHERE status IN ('queued', 'running') "
+    "AND unique_key IS NOT NULL DO NOTHING"
+)
+_INSERT = """
+INSERT INTO background_jobs (id, kind, queue, priority, lane, unique_key, owner_id, parent_id, args,
+  max_attempts, run_after, created_at, ring, rung_at)
+VALUES (:id, :kind, :queue, :priority, :lane, :unique_key, :owner_id, :parent_id, {args},
+  :max_attempts, coalesce({run_after}, {now}), {now}, 1, {now})
+{conflict} RETURNING {returned}"""
+_INSERT_POSTGRESQL = _INSERT.format(
+    args="CAST(:args AS jsonb)",
+    now="clock_timestamp()",
+    run_after="CAST(:run_after AS timestamptz)",
+    conflict=_CONFLICT,
+    returned="id, run_after",
+)
+_STORE_POSTGRESQL = f"""
+WITH job AS ({_INSERT_POSTGRESQL}),
+told AS (INSERT INTO job_events (job_id, at, kind, attempt)
+  SELECT id, clock_timestamp(), 'queued', 0 FROM job)
+SELECT run_after FROM job"""  # noqa: S608 -- made of the text above
+_STORE_SQLITE = _INSERT.format(
+    args=":args",
+    now="headway_now()",
+    run_after=":run_after",
+    conflict=_CONFLICT,
+    returned="run_after",
+)
+_TELL_SQLITE = (
+    "INSERT INTO job_events (job_id, at, kind, attempt) VALUES (:id, headway_now(), 'queued', 0)"
+)
 
 
 async def store(session: AsyncSession, request: Request) -> Stored:
@@ -59,14 +96,31 @@ async def store(session: AsyncSession, request: Request) -> Stored:
     The key is a unique index: of two requests at one moment, one inserts and the other finds.
     """
     while True:
-        row = (await session.execute(_insert(session, request))).one_or_none()
-        if row is not None:
-            await _tell_queued(session, row.id)
-            return _stored(row, new=True)
-        found = await _active(session, request)
-        if found is not None:
-            return found
+        stored = await _insert(session, request)
+        if stored is None:
+            stored = await _active(session, request)
+        if stored is not None:
+            return stored
         # The equal job ended between the two statements: ask again.
+
+
+async def store_at_once(db: Database, request: Request) -> Stored | None:
+    """Insert the row in one trip of its own; None when an equal job is active."""
+    job_id = new_id()
+    values = _columns(request, job_id)
+    if not isinstance(db.hot, SqliteTrips):
+        rows: Sequence[Any] = await db.hot.fetch(_STORE_POSTGRESQL, values)
+    else:
+        plain = {name: _plain(value) for name, value in values.items()}
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            stored = connection.execute(_STORE_SQLITE, plain).fetchall()
+            if stored:
+                connection.execute(_TELL_SQLITE, {"id": str(job_id)})
+            return stored
+
+        rows = await db.hot.write(work)
+    return _new(request, job_id, rows)
 
 
 async def store_slot(
@@ -109,15 +163,49 @@ async def next_ring(session: AsyncSession, ids: list[UUID]) -> dict[UUID, int]:
     return {row.id: row.ring for row in (await session.execute(statement)).all()}
 
 
-def _insert(session: AsyncSession, request: Request) -> Insert:
-    values = _values(request)
-    if request.unique_key is None:
-        return insert(BackgroundJob).values(**values).returning(*_STORED)
-    dialect: Any = sqlite if on_sqlite(session) else postgresql
-    statement: Insert = (
-        dialect.insert(BackgroundJob).values(**values).on_conflict_do_nothing().returning(*_STORED)
-    )
-    return statement
+async def _insert(session: AsyncSession, request: Request) -> Stored | None:
+    """Insert the row and its first line: one statement on PostgreSQL, two hops on SQLite."""
+    job_id = new_id()
+    values = _columns(request, job_id)
+    if not on_sqlite(session):
+        return _new(request, job_id, await fetch(session, _STORE_POSTGRESQL, values))
+    plain = {name: _plain(value) for name, value in values.items()}
+    rows = await fetch(session, _STORE_SQLITE, plain)
+    if rows:
+        await fetch(session, _TELL_SQLITE, {"id": str(job_id)})
+    return _new(request, job_id, rows)
+
+
+def _columns(request: Request, job_id: UUID) -> dict[str, Any]:
+    return {
+        "id": job_id,
+        "kind": request.kind,
+        "queue": request.queue,
+        "priority": request.priority,
+        "lane": request.lane,
+        "unique_key": request.unique_key,
+        "owner_id": request.owner_id,
+        "parent_id": request.parent_id,
+        "args": json.dumps(request.args),
+        "max_attempts": request.max_attempts,
+        "run_after": request.run_after,
+    }
+
+
+def _new(request: Request, job_id: UUID, rows: Sequence[Any]) -> Stored | None:
+    if not rows:
+        return None
+    when = rows[0][0]
+    run_after = datetime.fromisoformat(when) if isinstance(when, str) else when
+    waits = (JobStatus.QUEUED, request.priority, run_after)
+    return Stored(job_id, request.kind, request.queue, *waits, new=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value as SQLite stores it."""
+    if isinstance(value, datetime):
+        return wire(value)
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _values(request: Request) -> dict[str, Any]:

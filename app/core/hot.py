@@ -1,0 +1,162 @@
+"""The raw driver, for the few statements that decide the pace.
+
+One trip each: on PostgreSQL one statement that commits by itself, on SQLite one hop to a thread
+of its own with one transaction in it. SQLAlchemy's session costs three to five times as much.
+"""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.engine import URL
+
+from app.core.clock import boot_seconds, utcnow, wire
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5.0  # how long SQLite waits for another process's write before it gives up
+_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_POOL = 4
+_TRIES = 2  # a connection that died while it lay idle costs one more try
+
+
+class PostgresTrips:
+    """Single statements on connections of their own, each committed by itself."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pools: dict[bool, asyncpg.Pool[asyncpg.Record]] = {}
+        self._opening = asyncio.Lock()
+
+    async def fetch(
+        self, sql: str, values: Mapping[str, Any], *, durable: bool = True
+    ) -> list[asyncpg.Record]:
+        """Run one statement with `:name` placeholders.
+
+        What is not `durable` does not wait for the disk. That is right for a claim: if the
+        server crashes before it is written, the row is queued again, and the lost lease token
+        fences off whoever thinks that he holds it.
+
+        Raises:
+            asyncpg.PostgresError, OSError: see `app.core.db.is_passing`.
+        """
+        statement, names = positional(sql)
+        given = [values[name] for name in names]
+        for left in range(_TRIES - 1, -1, -1):
+            pool = await self._opened(durable)
+            try:
+                return list(await pool.fetch(statement, *given))
+            except (asyncpg.ConnectionDoesNotExistError, asyncpg.InterfaceError, OSError):
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            pool.terminate()
+        self._pools.clear()
+
+    async def _opened(self, durable: bool) -> "asyncpg.Pool[asyncpg.Record]":
+        async with self._opening:
+            if durable not in self._pools:
+                self._pools[durable] = await asyncpg.create_pool(
+                    self._dsn,
+                    min_size=1,
+                    max_size=_POOL,
+                    timeout=5,
+                    command_timeout=30,
+                    reset=_leave_as_it_is,  # nothing is set on these connections
+                    server_settings={"synchronous_commit": "on" if durable else "off"},
+                )
+            return self._pools[durable]
+
+
+class SqliteTrips:
+    """Transactions in one hop to a thread that owns a connection."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction that holds the writer's lock."""
+        return await self._hop(work, "BEGIN IMMEDIATE")
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction that only reads."""
+        return await self._hop(work, "BEGIN")
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown(wait=False)
+
+    async def _hop(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._in_transaction, work, begin
+        )
+
+    def _in_transaction(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            prepare_sqlite(self._connection)
+        connection = self._connection
+        connection.execute(begin)
+        try:
+            result = work(connection)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return result
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    """Asyncpg would send four statements after each of ours."""
+
+
+def prepare_sqlite(connection: Any) -> None:
+    """Set up a new connection: WAL, foreign keys, and the clock functions of our SQL."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    # Deterministic within one statement, so that SQLite asks once and can use an index.
+    connection.create_function("headway_now", 0, lambda: wire(utcnow()), deterministic=True)
+    connection.create_function("headway_later", 1, _later, deterministic=True)
+    connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
+
+
+def hot_path(url: URL, dsn: str) -> PostgresTrips | SqliteTrips:
+    """The hot path to the database at `url`; nothing is opened before its first use."""
+    if url.get_backend_name() == "sqlite":
+        return SqliteTrips(url.database or ":memory:")
+    return PostgresTrips(dsn)
+
+
+@lru_cache(maxsize=256)
+def positional(sql: str) -> tuple[str, tuple[str, ...]]:
+    """`sql` with `$1 …` for `:name …`, and the names in that order."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return _PLACEHOLDER.sub(number, sql), tuple(names)
+
+
+def _later(seconds: float) -> str:
+    return wire(utcnow() + timedelta(seconds=seconds))
