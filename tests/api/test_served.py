@@ -1,0 +1,141 @@
+"""The application behind a real uvicorn, and what a fuzzer makes of it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase
+from schemathesis.core.result import Ok
+
+from app.api.auth import create_token
+from app.core.db import Database
+from app.main import create_app
+from tests.api.conftest import PARTS
+from tests.conftest import MakeSettings
+from tests.servers import free_port
+
+_WAIT = 20.0
+
+
+@pytest.fixture
+def served(make_settings: MakeSettings) -> Iterator[str]:
+    """The address of the application in a thread of its own."""
+    config = uvicorn.Config(
+        create_app(make_settings(), parts=PARTS), port=free_port(), log_level="error"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    address = f"http://127.0.0.1:{config.port}"
+    _until_up(address)
+    yield address
+    server.should_exit = True
+    thread.join()
+
+
+async def _token(url: str) -> str:
+    database = Database(url)
+    async with database.transaction() as session:
+        token = await create_token(session, "ann", admin=True)
+    await database.close()
+    return token
+
+
+async def test_a_fuzzer_finds_no_server_error(served: str, database_url: str) -> None:
+    headers = {"Authorization": f"Bearer {await _token(database_url)}"}
+
+    await asyncio.to_thread(_fuzz, served, headers)
+
+
+def _fuzz(address: str, headers: dict[str, str]) -> None:
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    settings = hypothesis.settings(
+        max_examples=6,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+
+        @hypothesis.given(case=operation.as_strategy())
+        @settings
+        def check(case: schemathesis.Case[Any]) -> None:
+            (case.query or {}).pop("wait", None)  # the time is better spent
+            answer = case.call(headers=headers, timeout=10)
+            assert answer.status_code < 500 or case.path == "/readyz", answer.text
+            documented = case.operation.definition.raw["responses"]
+            assert str(answer.status_code) in documented, (case.method, case.path, answer.text)
+
+        check()
+
+
+def test_the_door_reads_the_environment_and_stops_while_somebody_waits(
+    database_url: str, tmp_path: Path
+) -> None:
+    token = asyncio.run(_token(database_url))
+    port = free_port()
+    environment = os.environ | {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=environment, stderr=file, stdout=file)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _until_up(address)
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
+            listed = client.get("/jobs?job_type=s3cret")
+        assert (listed.status_code, listed.json()) == (200, {"jobs": [], "total": 0})
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+    lines = log.read_text()
+    assert "/jobs" in lines
+    assert "s3cret" not in lines
+    assert token not in lines
+
+
+def test_a_bad_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(free_port())]
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "ARQ_MAX_JOBS": "many"}
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("headway: ARQ_MAX_JOBS: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_importing_the_door_reads_nothing() -> None:
+    code = "import app.main, app.settings; app.settings.Settings = None; app.main.create_app"
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def _until_up(address: str) -> None:
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            httpx.get(f"{address}/healthz")
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -1,0 +1,118 @@
+"""A backup house for tests: roots on disk, jobs that really run, and looks at the tables."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.backups import listing, store
+from app.backups.jobs import IndexBackup, index_backup, purge_backup
+from app.backups.manifest import LOGICAL_FILES, compute_file_id
+from app.backups.models import BULK, Backup, Message, MessageAttachment, MessageConversation
+from app.jobs.ledger import Ledger
+from app.resources import Resources
+from tests.harness import JobHarness
+
+TABLES = (MessageConversation, Message, MessageAttachment)
+_SMS = compute_file_id(*LOGICAL_FILES["messages"])
+
+
+class House:
+    def __init__(self, resources: Resources, sample: Path, root: Path) -> None:
+        self.resources, self.sample, self.root = resources, sample, root
+        self.jobs = JobHarness(resources, [index_backup, purge_backup])
+
+    def put(self, where: str = "ada/phone") -> Path:
+        """A copy of the sample below the root."""
+        return Path(shutil.copytree(self.sample, self.root / where))
+
+    async def register(self, path: Path | None, **more: Any) -> UUID:
+        given: dict[str, Any] = {
+            "name": "phone",
+            "path": None if path is None else str(path),
+            "warnings": [],
+        }
+        async with self.resources.db.transaction() as session:
+            backup = Backup(**(given | more))
+            await store.add(session, backup)
+            return backup.id
+
+    async def index(self, backup_id: UUID) -> Any:
+        return await self.jobs.run(IndexBackup(backup_id=backup_id))
+
+    async def cancel(self, job_id: UUID) -> None:
+        async with self.resources.db.transaction() as session:
+            await Ledger(self.resources.db, self.jobs.queue).cancel(session, job_id, None)
+
+    async def retry(self, job_id: UUID) -> Any:
+        async with self.resources.db.transaction() as session:
+            await Ledger(self.resources.db, self.jobs.queue).retry(session, job_id, None)
+        await self.jobs.run_all()
+        return await self.jobs.row(job_id)
+
+    async def run_when_due(self, job_id: UUID) -> Any:
+        """Run a job that waits for its next try."""
+        for _ in range(100):
+            await self.jobs.run_all()
+            row = await self.jobs.row(job_id)
+            if row.status != "queued":
+                return row
+            await asyncio.sleep(0.05)
+        raise AssertionError("never due")
+
+    async def backup(self, backup_id: UUID) -> Backup:
+        async with self.resources.db.reading() as session:
+            return await store.one(session, backup_id, None)
+
+    async def seen(self, backup_id: UUID) -> dict[str, int]:
+        """What a reader counts, row by row and by the pointer; the two must agree."""
+        async with self.resources.db.reading() as session:
+            numbers = (await store.counts(session, [backup_id]))[backup_id]
+            _, messages = await listing.messages(session, backup_id, None, 1, 0)
+            _, chats = await listing.conversations(session, backup_id, 1, 0)
+        assert numbers.get("messages", 0) == messages
+        assert numbers.get("conversations", 0) == chats
+        return numbers
+
+    async def content(self, backup_id: UUID) -> list[list[tuple[Any, ...]]]:
+        """Every stored row of a backup without its generation, dead ones included."""
+        tables = []
+        async with self.resources.db.reading() as session:
+            for model in TABLES:
+                table = model.__table__
+                columns = [c for c in table.columns if c.name not in ("backup_id", "generation")]
+                statement = select(*columns).where(model.backup_id == backup_id)
+                rows = (await session.execute(statement.order_by(*columns[:2]))).all()
+                tables.append([tuple(row) for row in rows])
+        return tables
+
+    async def stored(self) -> int:
+        """Bulk rows of all backups and generations."""
+        async with self.resources.db.reading() as session:
+            numbers = [
+                (await session.execute(select(func.count()).select_from(one))).scalar_one()
+                for one in BULK
+            ]
+        return int(sum(numbers))
+
+
+def sms(folder: Path) -> Path:
+    return folder / _SMS[:2] / _SMS
+
+
+def add_message(folder: Path, text: str = "one more") -> None:
+    """The phone got a message since."""
+    with closing(sqlite3.connect(sms(folder))) as db:
+        db.execute(
+            "INSERT INTO message (guid, text, date, handle_id, is_from_me, item_type,"
+            " associated_message_type) VALUES (?, ?, 780000000000000000, 1, 0, 0, 0)",
+            (f"extra-{text}", text),
+        )
+        (rowid,) = db.execute("SELECT max(ROWID) FROM message").fetchone()
+        db.execute("INSERT INTO chat_message_join VALUES (1, ?, 0)", (rowid,))
+        db.commit()

@@ -1,0 +1,211 @@
+"""Backups that are missing, damaged, locked or somebody else's: a word for each, no traceback."""
+
+import plistlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.backups.sample import make_backup
+from app.resources import open_resources
+from tests.backups.house import House, add_message, sms
+from tests.conftest import MakeSettings
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bad") / "phone"
+    make_backup(folder, messages=ROWS)
+    return folder
+
+
+@pytest.fixture
+async def house(make_settings: MakeSettings, sample: Path, tmp_path: Path) -> AsyncIterator[House]:
+    root = tmp_path / "roots"
+    root.mkdir()
+    async with open_resources(make_settings(backup_roots=(root,))) as resources:
+        yield House(resources, sample, root)
+
+
+def remove(folder: Path) -> None:
+    sms(folder).unlink()
+
+
+def empty(folder: Path) -> None:
+    sms(folder).write_bytes(b"")
+
+
+def text(folder: Path) -> None:
+    sms(folder).write_bytes(b"this is no database, whatever its name says\n" * 200)
+
+
+def shred(folder: Path) -> None:
+    whole = sms(folder).read_bytes()
+    sms(folder).write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+
+def rename_table(folder: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(sms(folder))) as db:
+        db.execute("ALTER TABLE message RENAME TO letters")
+        db.commit()
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (remove, "listed_but_missing"),
+        (empty, "corrupt"),
+        (text, "corrupt"),
+        (shred, "corrupt"),
+        (rename_table, "unsupported_schema"),
+    ],
+)
+async def test_a_broken_database_is_a_warning(house: House, harm: Any, code: str) -> None:
+    folder = house.put()
+    harm(folder)
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    assert (row.status, row.error_trace) == ("completed", None)
+    (warning,) = row.result["warnings"]
+    assert (warning["code"], warning["artifact"]) == (code, "messages")
+    assert warning["detail"].endswith(".")
+    assert row.result["domains"] == {"messages": code}
+    backup = await house.backup(backup_id)
+    assert (backup.status, backup.warnings) == ("INDEXED", [warning])
+    assert await house.seen(backup_id) == {}
+    assert await house.stored() == 0
+
+
+async def test_a_database_that_broke_later_leaves_the_old_rows_to_readers(house: House) -> None:
+    folder = house.put()
+    backup_id = await house.register(folder)
+    await house.index(backup_id)
+    before = await house.content(backup_id)
+    text(folder)
+
+    await house.index(backup_id)
+
+    assert await house.content(backup_id) == before
+    assert [one["code"] for one in (await house.backup(backup_id)).warnings] == ["corrupt"]
+
+
+async def test_what_damage_hides_is_counted_as_failed(house: House) -> None:
+    folder = house.root / "ada/damaged"
+    made = make_backup(folder, messages=8000)
+    path = sms(folder)
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 8192 * 4096
+    for page in range(middle, middle + 3 * 40960, 40960):
+        whole[page : page + 4096] = b"\xa5" * 4096
+    path.write_bytes(whole)
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    assert row.status == "completed"
+    counts = await house.seen(backup_id)
+    assert 0.8 * made["messages"] < counts["messages"] <= made["messages"]
+    assert row.processed_items == counts["messages"]
+    assert row.total_items == row.processed_items + row.failed_items
+    assert "corrupt" in [one["code"] for one in row.result["warnings"]]
+
+
+async def test_an_encrypted_backup_fails_with_its_word(house: House) -> None:
+    folder = house.put()
+    manifest = plistlib.loads((folder / "Manifest.plist").read_bytes())
+    (folder / "Manifest.plist").write_bytes(plistlib.dumps({**manifest, "IsEncrypted": True}))
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    assert (row.status, row.error_type, row.attempt) == ("failed", "encrypted", 1)
+    backup = await house.backup(backup_id)
+    assert (backup.status, backup.device) == ("FAILED", "Sample iPhone")
+    assert [one["code"] for one in backup.warnings] == ["encrypted"]
+
+
+async def test_an_interrupted_backup_is_read_with_a_warning(house: House) -> None:
+    folder = house.put()
+    (folder / "Status.plist").write_bytes(plistlib.dumps({"SnapshotState": "uploading"}))
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    assert [one["code"] for one in row.result["warnings"]] == ["interrupted_backup"]
+    assert row.result["domains"] == {"messages": "indexed"}
+
+
+async def test_databases_may_be_named_one_by_one(house: House) -> None:
+    folder = house.put()
+    whole = await house.register(folder)
+    await house.index(whole)
+    named = {"sms.db": str(sms(folder)), "notes": str(sms(folder))}
+    backup_id = await house.register(None, artifacts=named)
+
+    row = await house.index(backup_id)
+
+    assert await house.seen(backup_id) == await house.seen(whole)
+    (warning,) = row.result["warnings"]
+    assert (warning["code"], warning["artifact"]) == ("not_supported_yet", "notes")
+
+
+async def test_nothing_is_written_beside_the_sources(house: House) -> None:
+    folder = house.put()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    await house.index(await house.register(folder))
+
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+async def test_a_link_that_was_swapped_after_the_request_opens_nothing(house: House) -> None:
+    other = house.put("bob/phone")
+    link = house.root / "ada" / "phone"
+    link.parent.mkdir()
+    mine = house.put("ada/real")
+    link.symlink_to(mine)
+    backup_id = await house.register(link, confined_to="ada")
+    assert (await house.index(backup_id)).status == "completed"
+    before = await house.seen(backup_id)
+    add_message(other)
+    link.unlink()
+    link.symlink_to(other)
+
+    row = await house.index(backup_id)
+
+    assert (row.status, row.error_type, row.attempt) == ("failed", "path_refused", 1)
+    assert await house.seen(backup_id) == before
+    assert (await house.backup(backup_id)).status == "INDEXED"
+
+
+async def test_a_link_inside_the_folder_leads_nowhere(house: House) -> None:
+    other, mine = house.put("bob/phone"), house.put("ada/phone")
+    sms(mine).unlink()
+    sms(mine).symlink_to(sms(other))
+    backup_id = await house.register(mine, confined_to="ada")
+
+    row = await house.index(backup_id)
+
+    assert row.result["domains"] == {"messages": "listed_but_missing"}
+    assert await house.stored() == 0
+
+
+async def test_a_deleted_backup_stops_its_job(house: House) -> None:
+    from app.backups import store
+
+    backup_id = await house.register(house.put())
+    async with house.resources.db.transaction() as session:
+        await store.remove(session, backup_id)
+
+    row = await house.index(backup_id)
+
+    assert (row.status, row.error_type, row.attempt) == ("failed", "backup_deleted", 1)
+    assert await house.stored() == 0

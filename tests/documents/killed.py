@@ -1,0 +1,22 @@
+"""A worker to be killed: `python -m tests.documents.killed DATABASE_URL DATA_DIR BATCH_PAGES`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import app.documents.jobs as rooms
+from app.jobs.engines.inline import run_all
+from app.resources import open_resources
+from app.settings import Settings
+from tests.documents.papers import harness
+
+
+async def main(url: str, folder: str, batch_pages: int) -> None:
+    rooms.BATCH_PAGES = batch_pages
+    settings = Settings(_env_file=None, data_dir=Path(folder), database_url=url, log_level="error")
+    async with open_resources(settings) as resources, harness(resources).on_shift() as worker:
+        await run_all(worker)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
