@@ -171,9 +171,10 @@ class Runner:
             async with limit:
                 return await job(ctx, job.args_type.model_validate(claim.args))
         except asyncio.CancelledError:
-            if attempt.stop is None:
+            why = self.attempts[claim.id].stop  # set by `stop`, while the handler waited
+            if why is None:
                 raise
-            return attempt.stop
+            return why
         except LeaseLost:
             return Stop.LOST
         except JobCancelled:

@@ -114,8 +114,23 @@ class Worker:
         await self.claim_suspect()
         return more or len(claims) >= limit
 
+    async def answer(self, ids: Sequence[UUID]) -> bool:
+        """Like `claim`, after rings for `ids` were taken: which rows run, the table decides.
+
+        A ring says that there is work; the order is the rows'. So priority and arrival count on
+        ARQ as they do without it. Rings that came too early are rung again for their time.
+        """
+        before = self.free
+        again = await self.claim()
+        if before - self.free < len(ids):
+            await self._rescue.ring_when_due(ids)
+        return again
+
     async def claim_rung(self, ids: Sequence[UUID]) -> None:
-        """Take the jobs that were rung for, and start them; ring again for those not yet due."""
+        """Take exactly these jobs, as far as they are due and free, and start them.
+
+        Of a lane the head is taken instead. Those not yet due are rung again for their time.
+        """
         claims, _more = await self._claimed(Rung(ids))
         self.runner.start(claims)
         if len(claims) < len(ids):

@@ -45,7 +45,7 @@ async def open_queue(
         if redis is None:
             redis = redis_of(resources.settings)
             if redis is not None:
-                stack.push_async_callback(redis.aclose)
+                stack.push_async_callback(redis.aclose, True)
         ringer = Ringer(own_bell(resources.db), *([ArqBell(redis)] if redis is not None else []))
         stack.push_async_callback(ringer.close)
         yield JobQueue(registry, resources.settings.queue_routes, ringer)
@@ -64,7 +64,7 @@ async def open_worker(
         if redis is None:
             redis = redis_of(resources.settings)
             if redis is not None:
-                stack.push_async_callback(redis.aclose)
+                stack.push_async_callback(redis.aclose, True)
         queue = await stack.enter_async_context(open_queue(resources, registry, redis))
         gone = _none_gone if redis is None else partial(arq.rings_gone, redis)
         worker = Worker(resources, queue, schedules, share, gone)

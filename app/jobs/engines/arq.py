@@ -2,9 +2,10 @@
 
 The plain `arq` command runs; what is ours is the `redis_pool` that `WorkerSettings` carries.
 arq's poll asks it for due entries (`zrangebyscore`). The pool takes our rings off the sorted
-set, many at once and atomically, and claims their rows in one statement; arq is handed only
-what somebody else put there. So none of arq's silent endings (expired, too many tries, unknown
-function, aborted) can touch a job, and its four round trips per job are not paid.
+set, many at once and atomically, and for as many rings claims as many rows, in the order of the
+table; arq is handed only what somebody else put there. So none of arq's silent endings (expired,
+too many tries, unknown function, aborted) can touch a job, and its four round trips per job are
+not paid.
 """
 
 import asyncio
@@ -229,7 +230,7 @@ class Feed:
         self._worker = worker
         self._poll = poll
         self._table_seen = 0.0
-        self._table_has_more = False
+        self._more = False  # the table has more than could start
         self._away = False
 
     async def turn(self) -> list[bytes]:
@@ -247,28 +248,28 @@ class Feed:
         ours, foreign = await self._take(worker.free)
         try:
             if ours:
-                await worker.claim_rung(ours)
-                await worker.claim_suspect()
+                self._more = await worker.answer(ours)
                 return foreign
-            if self._look_at_table():
-                self._table_has_more = await worker.claim()
+            if self._more or self._time_to_look():
+                self._more = await worker.claim()
         except Exception as error:  # noqa: BLE001 -- a database that is away comes back
             log.warning("claim failed", extra={"error": repr(error)[:300]})
-        if not foreign and not self._table_has_more:
+        if not foreign and not self._more:
             await worker.wait_for_news(min(_IDLE_SECONDS, self._poll))
         return foreign
 
-    def _look_at_table(self) -> bool:
+    def _time_to_look(self) -> bool:
         moment = time.monotonic()
-        if self._table_has_more or moment - self._table_seen >= self._poll:
-            self._table_seen = moment
-            return True
-        return False
+        if moment - self._table_seen < self._poll:
+            return False
+        self._table_seen = moment
+        return True
 
     async def _take(self, limit: int) -> tuple[list[UUID], list[bytes]]:
         try:
             now_ms = int(utcnow().timestamp() * 1000)
-            found: Any = await self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
+            asked: Any = self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
+            found = await asked
         except _GONE as error:
             if not self._away:
                 log.warning("redis is away; working from the table", extra={"error": repr(error)})
@@ -294,7 +295,7 @@ def arq_function(job: Job[Any], worker_of: Callable[[dict[str, Any]], Worker]) -
         await worker.claim_rung([UUID(job_id)])
 
     return func(
-        run,  # type: ignore[arg-type]
+        run,
         name=job.function,
         timeout=60,
         keep_result=0,
