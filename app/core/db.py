@@ -6,7 +6,9 @@ characters. What time it is, is asked of the database: `now()` and `due_now()` b
 """
 
 import asyncio
+import os
 import random
+import secrets
 import sqlite3
 import time
 import uuid
@@ -50,6 +52,7 @@ from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, pre
 T = TypeVar("T")
 Hook = Callable[[], Awaitable[None] | None]
 
+PROCESS = f"headway-{os.getpid()}-{secrets.token_hex(4)}"
 _HOOKS = "after_commit"
 
 
@@ -156,8 +159,11 @@ def _now_sqlite(_element: Any, _compiler: Any, **_kw: Any) -> str:
 class Database:
     """Owns the connection pool. Built once per process, in a composition root."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        """Create the pool lazily; no connection is opened until the first transaction."""
+    def __init__(self, url: str, *, pool_size: int = 10, application: str = PROCESS) -> None:
+        """Create the pool lazily; no connection is opened until the first transaction.
+
+        `application` is how PostgreSQL's own views name the connections.
+        """
         self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
@@ -170,13 +176,14 @@ class Database:
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
             options["connect_args"] = {"timeout": 5, "command_timeout": 60}
+            options["connect_args"]["server_settings"] = {"application_name": application}
         self.engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
-        self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn)
+        self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn, application)
 
     @property
     def safe_url(self) -> str:

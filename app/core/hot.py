@@ -29,8 +29,9 @@ _TRIES = 2  # a connection that died while it lay idle costs one more try
 class PostgresTrips:
     """Single statements on connections of their own, each committed by itself."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, application: str) -> None:
         self._dsn = dsn
+        self._application = application
         self._pools: dict[bool, asyncpg.Pool[asyncpg.Record]] = {}
         self._opening = asyncio.Lock()
 
@@ -73,7 +74,10 @@ class PostgresTrips:
                     timeout=5,
                     command_timeout=30,
                     reset=_leave_as_it_is,  # nothing is set on these connections
-                    server_settings={"synchronous_commit": "on" if durable else "off"},
+                    server_settings={
+                        "synchronous_commit": "on" if durable else "off",
+                        "application_name": self._application,
+                    },
                 )
             return self._pools[durable]
 
@@ -138,11 +142,11 @@ def prepare_sqlite(connection: Any) -> None:
     connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
 
 
-def hot_path(url: URL, dsn: str) -> PostgresTrips | SqliteTrips:
+def hot_path(url: URL, dsn: str, application: str) -> PostgresTrips | SqliteTrips:
     """The hot path to the database at `url`; nothing is opened before its first use."""
     if url.get_backend_name() == "sqlite":
         return SqliteTrips(url.database or ":memory:")
-    return PostgresTrips(dsn)
+    return PostgresTrips(dsn, application)
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from app.core.db import Database
+from sqlalchemy import text
+
+from app.core.db import PROCESS, Database
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue, Ringer
 from app.jobs.states import RELEASE
@@ -27,11 +29,12 @@ def charge_and_release(
 async def _charge_and_release(
     settings: Settings, queue: JobQueue, worker_id: str, guilty: str
 ) -> list[str]:
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, application="headway-last-words")
     silent = JobQueue(queue.registry, settings.queue_routes, Ringer())
     ledger = Ledger(db, silent, worker_id)
     lines = []
     try:
+        await _let_go(db)
         async with db.reading() as session:
             held = [j for j in await jobs_of_host(session, worker_id) if j.worker_id == worker_id]
         for job in held:
@@ -44,6 +47,20 @@ async def _charge_and_release(
     finally:
         await db.close()
     return lines
+
+
+async def _let_go(db: Database) -> None:
+    """End this process's other connections: a transaction they hold open may lock our rows."""
+    if db.is_sqlite:
+        return  # its lock goes with the process, and the sweep of the next one does the rest
+    async with db.transaction() as session:
+        await session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = :process AND usename = current_user"
+            ),
+            {"process": PROCESS},
+        )
 
 
 async def _release(db: Database, ledger: Ledger, job: Lost, worker_id: str) -> None:

@@ -60,7 +60,7 @@ class Watchdog:
     def _tick(self) -> None:
         self._beat = time.monotonic()
         if not self._stopped.is_set():
-            faulthandler.dump_traceback_later(4 * self._limit, exit=True, file=2)
+            faulthandler.dump_traceback_later(4 * self._limit + 10, exit=True, file=2)
             self._handle = self._loop.call_later(self._limit / _BEATS_PER_LIMIT, self._tick)
 
     def _watch(self) -> None:

@@ -1,6 +1,9 @@
 """The jobs of the conformance suite; imported by its workers, in this process and in others."""
 
 import asyncio
+import ctypes
+import os
+import time
 from typing import Any
 
 from app.core.errors import Conflict, Unavailable
@@ -90,5 +93,24 @@ async def single(_ctx: JobContext, _args: Single) -> None:
     """Do nothing; a second run does the same."""
 
 
+class Poison(JobArgs, kind="poison"):
+    """Take the worker down: exit, segfault, block (the loop) or spin (it too)."""
+
+    how: str
+
+
+@job(function="poison_arq", max_attempts=5)
+async def poison(_ctx: JobContext, args: Poison) -> None:
+    """Take the worker down; a second run does it again."""
+    if args.how == "exit":
+        os._exit(1)
+    if args.how == "segfault":
+        ctypes.string_at(0)
+    if args.how == "block":
+        time.sleep(120)
+    while args.how == "spin":
+        pass
+
+
 def registry() -> Registry:
-    return Registry([count, break_, await_, laned, urgent, single])
+    return Registry([count, break_, await_, laned, urgent, single, poison])
