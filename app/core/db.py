@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 import time
 import uuid
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -165,13 +166,15 @@ class Database:
         `application` is how PostgreSQL's own views name the connections.
         """
         self.url = database_url(url)
+        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
             "json_serializer": _dumps,
             "json_deserializer": msgspec.json.decode,
         }
         if self.is_sqlite:
-            options |= {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 5}
+            thread = {"check_same_thread": False}  # for `let_go`
+            options |= {"connect_args": {"timeout": BUSY_SECONDS} | thread, "pool_size": 5}
             options |= {"pool_reset_on_return": None}  # every transaction is ended by its block
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
@@ -179,7 +182,7 @@ class Database:
             options["connect_args"]["server_settings"] = {"application_name": application}
         self.engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "connect", self._prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
@@ -231,6 +234,22 @@ class Database:
                     raise
                 await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 -- jitter
                 pause = min(1.0, 2 * pause)
+
+    def let_go(self) -> None:
+        """From a thread, while the loop is blocked for good: undo what SQLite has open here.
+
+        The open transaction of a blocked loop would keep the writer's lock from everybody. On
+        PostgreSQL a session ends another's (see `app.jobs.last_words`).
+        """
+        for connection in list(self._opened):
+            raw = getattr(connection, "_conn", None)  # aiosqlite shows it nowhere else
+            if raw is not None:
+                raw.rollback()
+
+    def _prepare_sqlite(self, connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        prepare_sqlite(connection)
+        self._opened.add(connection.driver_connection)
 
     async def close(self) -> None:
         """Return every connection. The object is unusable afterwards."""
@@ -311,7 +330,9 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError | sqlite3.Error):
         state = getattr(error, "sqlstate", None) or ""
         return _passing_state(state) or "is locked" in str(error)
-    gone = OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError
+    gone = (
+        OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError
+    )
     return isinstance(error, gone)
 
 
@@ -337,11 +358,6 @@ def new_id() -> uuid.UUID:
 
 def _dumps(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    prepare_sqlite(connection)
 
 
 def _begin_sqlite(connection: Any) -> None:

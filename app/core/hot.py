@@ -23,6 +23,12 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0  # how long SQLite waits for another process's write before it gives up
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _POOL = 4
+_LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 _TRIES = 2  # a connection that died while it lay idle costs one more try
 
 
@@ -53,7 +59,7 @@ class PostgresTrips:
             pool = await self._opened(durable)
             try:
                 return list(await pool.fetch(statement, *given))
-            except (asyncpg.ConnectionDoesNotExistError, asyncpg.InterfaceError, OSError):
+            except _LOST:
                 if not left:
                     raise
         raise AssertionError("unreachable")

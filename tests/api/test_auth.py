@@ -16,6 +16,16 @@ from app.core.db import Database
 from app.core.errors import Conflict, Invalid, NotFound
 from tests.api.conftest import Api, OpenApi, ask
 
+_NO_TOKEN = (
+    None,
+    b"",
+    b"Bearer",
+    b"Bearer ",
+    b"Bearer hw_0",
+    b"Basic YTpi",
+    b"hw_x",
+    b"Bearer \xff",
+)
 _OPEN = ("/healthz", "/readyz", "/metrics")
 
 
@@ -55,32 +65,26 @@ async def test_a_token_is_revoked_by_the_beginning_of_its_id(db: Database) -> No
         assert all(each["revoked_at"] for each in await list_tokens(session))
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "a b", "x" * 65, "a\0"])
-async def test_a_name_must_be_plain(db: Database, name: str) -> None:
+async def test_a_name_must_be_plain(db: Database) -> None:
     async with db.transaction() as session:
-        with pytest.raises(Invalid):
-            await create_token(session, name)
+        for name in ("", "..", "../x", "a/b", "a b", "x" * 65, "a\0"):
+            with pytest.raises(Invalid):
+                await create_token(session, name)
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [None, b"", b"Bearer", b"Bearer ", b"Bearer hw_0", b"Basic YTpi", b"hw_x", b"Bearer \xff"],
-)
-async def test_without_a_live_token_everything_is_401(
-    api: Api, authorization: bytes | None
-) -> None:
-    stranger = api.client()
-    if authorization is not None:
-        stranger.headers = httpx.Headers([(b"authorization", authorization)])
-
-    for path, method, _ in operations(api.app.openapi()):
-        if path in _OPEN:
-            continue
-        address = path.replace("{job_id}", str(uuid4()))
-        answer = await stranger.request(method, address, json={"items": 1})
-        assert answer.status_code == 401, (method, path)
-        assert answer.headers["www-authenticate"] == "Bearer"
-        assert answer.headers["content-type"] == "application/problem+json"
+async def test_without_a_live_token_everything_is_401(api: Api) -> None:
+    for authorization in _NO_TOKEN:
+        stranger = api.client()
+        if authorization is not None:
+            stranger.headers = httpx.Headers([(b"authorization", authorization)])
+        for path, method, _ in operations(api.app.openapi()):
+            if path in _OPEN:
+                continue
+            address = path.replace("{job_id}", str(uuid4()))
+            answer = await stranger.request(method, address, json={"items": 1})
+            assert answer.status_code == 401, (method, path, authorization)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_expired_and_revoked_tokens_are_dead(api: Api) -> None:

@@ -3,9 +3,6 @@
 import re
 from typing import Any
 
-import httpx
-import pytest
-
 from app.api.openapi import operations
 from tests.api.conftest import Api, OpenApi
 
@@ -74,10 +71,3 @@ def nodes(tree: Any) -> list[dict[str, Any]]:
     if isinstance(tree, dict):
         return [tree] + [node for each in tree.values() for node in nodes(each)]
     return []
-
-
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/healthz"])
-async def test_they_are_open(api: Api, path: str) -> None:
-    answer: httpx.Response = await api.client().get(path)
-
-    assert answer.status_code == 200

@@ -42,14 +42,13 @@ async def test_what_is_wrong_with_a_body_is_told_by_field(ann: httpx.AsyncClient
     assert "hunter2" not in answer.text
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b'"x"', b"[" * 100_000])
-async def test_bad_json_is_422(ann: httpx.AsyncClient, content: bytes) -> None:
+async def test_bad_json_is_422(ann: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
 
-    answer = await ann.post("/counts", content=content, headers=headers)
-
-    assert answer.status_code in (400, 422)
-    is_problem(answer, answer.status_code, answer.json()["code"])
+    for content in (b"{", b"", b'"x"', b"\xff", b"[" * 100_000):
+        answer = await ann.post("/counts", content=content, headers=headers)
+        assert answer.status_code in (400, 422), content[:10]
+        is_problem(answer, answer.status_code, answer.json()["code"])
 
 
 async def test_a_body_has_a_limit(ann: httpx.AsyncClient) -> None:
@@ -128,7 +127,10 @@ async def test_a_database_without_tables_is_503(api: Api) -> None:
     is_problem(await ann.get("/jobs"), 503, "not_migrated")
 
 
-async def test_a_locked_sqlite_is_503(api: Api, ann: httpx.AsyncClient) -> None:
+async def test_a_locked_sqlite_is_503(
+    api: Api, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.reach._SQLITE_SECONDS", 0.5)
     if not api.db.is_sqlite:
         pytest.skip("only SQLite has one lock for all; PostgreSQL: test_database_away.py")
     async with api.db.transaction() as session:
@@ -137,4 +139,4 @@ async def test_a_locked_sqlite_is_503(api: Api, ann: httpx.AsyncClient) -> None:
 
     is_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
-    assert answer.elapsed.total_seconds() < 5.5
+    assert answer.elapsed.total_seconds() < 2

@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import hypothesis
@@ -22,8 +24,11 @@ from schemathesis.core.result import Ok
 from app.api.auth import create_token
 from app.core.db import Database
 from app.main import create_app
-from tests.api.conftest import PARTS
+from app.resources import open_resources
+from app.settings import Settings
+from tests.api.conftest import PARTS, Count, count
 from tests.conftest import MakeSettings
+from tests.harness import JobHarness
 from tests.servers import free_port
 
 _WAIT = 20.0
@@ -51,6 +56,11 @@ async def _token(url: str) -> str:
         token = await create_token(session, "ann", admin=True)
     await database.close()
     return token
+
+
+async def _job(settings: Settings) -> UUID:
+    async with open_resources(settings) as resources:
+        return await JobHarness(resources, [count]).ask(Count(items=1))
 
 
 async def test_a_fuzzer_finds_no_server_error(served: str, database_url: str) -> None:
@@ -85,10 +95,12 @@ def _fuzz(address: str, headers: dict[str, str]) -> None:
         check()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_door_reads_the_environment_and_stops_while_somebody_waits(
-    database_url: str, tmp_path: Path
+    database_url: str, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     token = asyncio.run(_token(database_url))
+    job_id = asyncio.run(_job(make_settings()))
     port = free_port()
     environment = os.environ | {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path / "data")}
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
@@ -102,8 +114,19 @@ def test_the_door_reads_the_environment_and_stops_while_somebody_waits(
         with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
             listed = client.get("/jobs?job_type=s3cret")
         assert (listed.status_code, listed.json()) == (200, {"jobs": [], "total": 0})
+        asked: dict[str, Any] = {
+            "url": f"{address}/jobs/{job_id}?wait=30",
+            "headers": headers,
+            "timeout": 40,
+        }
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(lambda: httpx.get(**asked))
+            time.sleep(0.5)
+            assert not waiting.done()
+            process.send_signal(signal.SIGTERM)
+            assert waiting.result(5).json()["status"] == "queued"
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         assert process.wait(10) in (0, -signal.SIGTERM)
     lines = log.read_text()
     assert "/jobs" in lines
