@@ -136,6 +136,8 @@ class Settings(BaseSettings):
         None, description="the command line's token; unset: it works on DATABASE_URL, as admin"
     )
 
+    failpoint: str = Field("", description="for tests: name:exit makes the process die there")
+
     @model_validator(mode="before")
     @classmethod
     def _strip_comments(cls, values: Any) -> Any:

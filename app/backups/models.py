@@ -33,7 +33,9 @@ class Backup(Base):
 
     id: Mapped[UUID] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[UUID | None] = mapped_column(Id)  # None: nobody in particular (the operator)
-    confined_to: Mapped[str | None] = mapped_column(Text)  # a user's folder; None: named by an admin
+    confined_to: Mapped[str | None] = mapped_column(
+        Text
+    )  # a user's folder; None: named by an admin
     name: Mapped[str] = mapped_column(String(200))
     path: Mapped[str | None] = mapped_column(Text)  # a folder; None: `artifacts` is given
     artifacts: Mapped[dict[str, str] | None] = mapped_column(Json)  # logical name: path
@@ -48,9 +50,7 @@ class Backup(Base):
     indexed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('REGISTERED', 'INDEXING', 'INDEXED', 'FAILED')", name="status"
-        ),
+        CheckConstraint("status IN ('REGISTERED', 'INDEXING', 'INDEXED', 'FAILED')", name="status"),
         CheckConstraint("(path IS NULL) <> (artifacts IS NULL)", name="path_or_artifacts"),
         Index("ix_backups_owner", "owner_id", text("created_at DESC")),
     )
@@ -65,7 +65,9 @@ class BackupArtifact(Base):
     domain: Mapped[str] = mapped_column(String(32), primary_key=True)
     live_generation: Mapped[int | None] = mapped_column(Integer)  # None: nothing was ever whole
     next_generation: Mapped[int] = mapped_column(Integer)  # the newest one that was begun
-    fingerprint: Mapped[str | None] = mapped_column(String(64))  # of what the live one was read from
+    fingerprint: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # of what the live one was read from
     counts: Mapped[dict[str, int]] = mapped_column(Json, default=dict)  # of the live one
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)  # likewise
 
@@ -87,12 +89,8 @@ class MessageConversation(Base):
     last_message_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     person_key: Mapped[str | None] = mapped_column(Text)  # equal for one person's several services
 
-    __table_args__ = (
-        Index(
-            "ix_message_conversations_list", "backup_id", "generation", "last_message_at", "number"
-        ),
-        {"sqlite_with_rowid": False},
-    )
+    # Chats are few: sorting those of one backup costs less than an index of their times.
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class Message(Base):
@@ -119,7 +117,9 @@ class Message(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     effect: Mapped[str | None] = mapped_column(Text)
     error_code: Mapped[int | None] = mapped_column(BigInteger)
-    reactions: Mapped[list[Any] | None] = mapped_column(Json)  # [kind, emoji, sender, is_from_me, at]
+    reactions: Mapped[list[Any] | None] = mapped_column(
+        Json
+    )  # [kind, emoji, sender, is_from_me, at]
     event: Mapped[list[Any] | None] = mapped_column(Json)  # [what, handle, title]
     link: Mapped[list[Any] | None] = mapped_column(Json)  # [url, title, summary]
 

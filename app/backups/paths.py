@@ -5,12 +5,41 @@ counts is where a path really leads, after every symbolic link. All refusals are
 that nobody learns from them what is there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from app.core.errors import Invalid
 
 _LONGEST = 4096
+
+
+def real_backup(
+    path: str | None,
+    artifacts: Mapping[str, str] | None,
+    roots: Iterable[Path],
+    user: str | None,
+) -> dict[str, Any]:
+    """Where a backup really lies now, which may be elsewhere than when it was named.
+
+    Args:
+        path: of its folder, or None.
+        artifacts: else its databases, {logical name: path}.
+        roots: BACKUP_ROOTS.
+        user: whose folders they must be below; None: an admin's, any root.
+
+    Returns:
+        {"path": …} or {"artifacts": …}, with every link followed.
+
+    Raises:
+        Invalid: some path leads to where this user may not read, or nowhere.
+    """
+    folders = allowed_folders(roots, user)
+    if path is not None:
+        return {"path": str(_insist(checked(path, folders), Path.is_dir))}
+    files = (artifacts or {}).items()
+    real = {name: _insist(checked(one, folders), Path.is_file) for name, one in files}
+    return {"artifacts": {name: str(one) for name, one in real.items()}}
 
 
 def allowed_folders(roots: Iterable[Path], user: str | None) -> list[Path]:
@@ -41,6 +70,12 @@ def checked(path: str, folders: Iterable[Path]) -> Path:
     if not any(folder in real.parents for folder in folders):
         raise refusal()
     return real
+
+
+def _insist(path: Path, kind: Callable[[Path], bool]) -> Path:
+    if not kind(path):
+        raise refusal()
+    return path
 
 
 def refusal() -> Invalid:

@@ -14,7 +14,7 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -175,7 +175,6 @@ class Database:
         if self.is_sqlite:
             thread = {"check_same_thread": False}  # for `let_go`
             options |= {"connect_args": {"timeout": BUSY_SECONDS} | thread, "pool_size": 5}
-            options |= {"pool_reset_on_return": None}  # every transaction is ended by its block
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
             options["connect_args"] = {"timeout": 5, "command_timeout": 60}
@@ -184,6 +183,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", self._prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self.engine.sync_engine, "invalidate", _undo_sqlite)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
         self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn, application)
@@ -358,6 +358,14 @@ def new_id() -> uuid.UUID:
 
 def _dumps(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:
+    # A statement whose task was cancelled leaves its cursor alive, and a closed connection keeps
+    # the writer's lock for as long as that cursor lives.
+    if connection is not None:
+        with suppress(ValueError):  # it is closed already
+            connection.run_async(lambda raw: raw.rollback())
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -1,6 +1,7 @@
 """What a worker whose event loop is blocked still does, from a thread with a loop of its own."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
@@ -10,11 +11,13 @@ from app.jobs.queue import JobQueue, Ringer
 from app.jobs.states import RELEASE
 from app.jobs.store.moves import attempt_not_consumed, fenced, from_now, move
 from app.jobs.store.sweep import Lost, jobs_of_host
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 def charge_and_release(
-    settings: Settings, queue: JobQueue, worker_id: str, guilty: str
+    settings: "Settings", queue: JobQueue, worker_id: str, guilty: str
 ) -> list[str]:
     """Charge the job `guilty` a lapse and release the worker's other jobs uncharged.
 
@@ -27,7 +30,7 @@ def charge_and_release(
 
 
 async def _charge_and_release(
-    settings: Settings, queue: JobQueue, worker_id: str, guilty: str
+    settings: "Settings", queue: JobQueue, worker_id: str, guilty: str
 ) -> list[str]:
     db = Database(settings.database_url, application="headway-last-words")
     silent = JobQueue(queue.registry, settings.queue_routes, Ringer())

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import func, select
 
-from app.backups import listing, store
+from app.backups import generations, store
+from app.backups.indexing import MessagesRun
 from app.backups.jobs import IndexBackup, index_backup, purge_backup
 from app.backups.manifest import LOGICAL_FILES, compute_file_id
 from app.backups.models import BULK, Backup, Message, MessageAttachment, MessageConversation
@@ -18,6 +20,7 @@ from app.jobs.ledger import Ledger
 from app.resources import Resources
 from tests.harness import JobHarness
 
+ROWS, BATCH = 1500, 250  # of the sample that the fixture `house` works on
 TABLES = (MessageConversation, Message, MessageAttachment)
 _SMS = compute_file_id(*LOGICAL_FILES["messages"])
 
@@ -70,13 +73,16 @@ class House:
             return await store.one(session, backup_id, None)
 
     async def seen(self, backup_id: UUID) -> dict[str, int]:
-        """What a reader counts, row by row and by the pointer; the two must agree."""
+        """What readers see: the rows themselves, which must be as many as the pointer says."""
+        names: dict[str, Any] = {"conversations": MessageConversation, "messages": Message}
+        names |= {"message_attachments": MessageAttachment}
+        live = generations.live(backup_id, "messages")
         async with self.resources.db.reading() as session:
             numbers = (await store.counts(session, [backup_id]))[backup_id]
-            _, messages = await listing.messages(session, backup_id, None, 1, 0)
-            _, chats = await listing.conversations(session, backup_id, 1, 0)
-        assert numbers.get("messages", 0) == messages
-        assert numbers.get("conversations", 0) == chats
+            for name, table in names.items():
+                count = select(func.count()).select_from(table)
+                mine = count.where(table.backup_id == backup_id, table.generation == live)
+                assert (await session.execute(mine)).scalar_one() == numbers.get(name, 0)
         return numbers
 
     async def content(self, backup_id: UUID) -> list[list[tuple[Any, ...]]]:
@@ -116,3 +122,29 @@ def add_message(folder: Path, text: str = "one more") -> None:
         (rowid,) = db.execute("SELECT max(ROWID) FROM message").fetchone()
         db.execute("INSERT INTO chat_message_join VALUES (1, ?, 0)", (rowid,))
         db.commit()
+
+
+def counts_of(truth: dict[str, int]) -> dict[str, int]:
+    return {
+        "conversations": truth["conversations"],
+        "messages": truth["messages"],
+        "message_attachments": truth["attachments"],
+    }
+
+
+class Gate:
+    """Stops a run before its n-th batch, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        self.batches: list[int] = []
+        real = MessagesRun._add
+
+        async def gated(run: MessagesRun, records: Any, rowid: int, lost: int) -> None:
+            self.batches.append(rowid)
+            if len(self.batches) == before:
+                self.reached.set()
+                await self.opened.wait()
+            await real(run, records, rowid, lost)
+
+        monkeypatch.setattr(MessagesRun, "_add", gated)

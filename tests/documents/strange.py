@@ -25,7 +25,8 @@ def made_of(path: Path, pages: Sequence[str]) -> Path:
         "damaged": stream(b""),
     }
     resources = "/Resources << /Font << /F 3 0 R >> /XObject << /I 4 0 R >> >>"
-    objects, kids = [], []
+    objects: list[bytes] = []
+    kids: list[int] = []
     for kind in pages:
         number = _FIRST + len(objects)
         kids.append(number if kind != "damaged" else 9_999)

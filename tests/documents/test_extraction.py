@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from app.documents.sample import make_pdf
 from app.resources import Resources
 from tests.documents.papers import ask_again, document_of, harness, keep, newest_job, rows_of
@@ -91,21 +89,17 @@ async def test_a_page_that_kills_its_reader_fails_alone(
     ]
 
 
-@pytest.mark.parametrize(
-    ("pages", "code", "without_text"),
-    [(["scan", "scan"], "needs_ocr", 2), (["text", "scan"], None, 1)],
-)
-async def test_scanned_pages_do_not_fail_the_document(
-    resources: Resources, tmp_path: Path, pages: list[str], code: str | None, without_text: int
-) -> None:
+async def test_scanned_pages_do_not_fail_the_document(resources: Resources, tmp_path: Path) -> None:
     jobs = harness(resources)
-    document_id = await keep(jobs, made_of(tmp_path / "a.pdf", pages))
+    whole = await keep(jobs, made_of(tmp_path / "a.pdf", ["scan", "scan"]))
+    part = await keep(jobs, made_of(tmp_path / "b.pdf", ["text", "scan"]))
 
     await jobs.run_all()
-    document = await document_of(resources, document_id)
 
-    assert (document.status, document.error_code) == ("ready", code)
-    assert (document.needs_ocr, document.pages_without_text) == (True, without_text)
+    for document_id, code, without_text in ((whole, "needs_ocr", 2), (part, None, 1)):
+        document = await document_of(resources, document_id)
+        assert (document.status, document.error_code) == ("ready", code)
+        assert (document.needs_ocr, document.pages_without_text) == (True, without_text)
 
 
 REFUSED: dict[str, Callable[[Path], Path]] = {
@@ -119,21 +113,21 @@ REFUSED: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.parametrize("code", REFUSED)
 async def test_what_cannot_be_read_ends_failed_with_its_reason(
-    resources: Resources, tmp_path: Path, code: str
+    resources: Resources, tmp_path: Path
 ) -> None:
     jobs = harness(resources)
-    document_id = await keep(jobs, REFUSED[code](tmp_path / "a.pdf"))
+    ids = {code: await keep(jobs, make(tmp_path / code)) for code, make in REFUSED.items()}
 
     await jobs.run_all()
-    document = await document_of(resources, document_id)
-    row = await jobs.row(await newest_job(resources, document_id))
 
-    assert (row.status, row.error_type, row.attempt) == ("failed", code, 1)
-    assert (document.status, document.error_code) == ("failed", code)
-    assert document.error_message == row.error_message
-    assert document.live_generation is None
+    for code, document_id in ids.items():
+        document = await document_of(resources, document_id)
+        row = await jobs.row(await newest_job(resources, document_id))
+        assert (row.status, row.error_type, row.attempt) == ("failed", code, 1)
+        assert (document.status, document.error_code) == ("failed", code)
+        assert document.error_message == row.error_message
+        assert document.live_generation is None
 
 
 async def test_a_document_whose_file_is_lost_fails_and_says_so(

@@ -5,11 +5,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.db import Database
 from app.documents import jobs as rooms
 from app.documents import store
 from app.documents.jobs import PurgeDocument
@@ -31,7 +35,8 @@ from tests.documents.papers import (
 )
 from tests.harness import JobHarness
 
-PAGES, BATCH = 600, 5
+PAGES, BATCH = 60, 5
+LONG = 1_000  # pages, to be killed in time
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +50,10 @@ def path(tmp_path: Path) -> Path:
 
 
 async def test_a_killed_worker_leaves_every_step_and_doubles_no_page(
-    resources: Resources, path: Path
+    resources: Resources, tmp_path: Path
 ) -> None:
     jobs = harness(resources)
-    document_id = await keep(jobs, path)
+    document_id = await keep(jobs, make_pdf(tmp_path / "long.pdf", LONG))
     job_id = await newest_job(resources, document_id)
     worker = await asyncio.create_subprocess_exec(*_worker(resources))
     try:
@@ -70,8 +75,8 @@ async def test_a_killed_worker_leaves_every_step_and_doubles_no_page(
     row = await jobs.row(job_id)
 
     assert "recovered" in await jobs.events(job_id)
-    assert (row.processed_items, row.failed_items) == (PAGES, 0)
-    assert await _numbers(resources, document_id, 1) == list(range(1, PAGES + 1))
+    assert (row.processed_items, row.failed_items) == (LONG, 0)
+    assert await _numbers(resources, document_id, 1) == list(range(1, LONG + 1))
     assert (await document_of(resources, document_id)).status == "ready"
 
 
@@ -201,13 +206,16 @@ async def test_a_purge_leaves_a_blob_that_somebody_else_has(
 
 @asynccontextmanager
 async def _half_way(jobs: JobHarness, job_id: UUID) -> AsyncIterator[Worker]:
-    """Run what waits; the block begins when some pages are stored, and its end waits for the end."""
+    """Run what waits up to some steps of the job; after the block it goes on to its end."""
+    gate = Gate(jobs.resources.db, steps=4)
     worker = jobs.worker()
+    worker.runner.resources = replace(jobs.resources, db=cast(Database, gate))
     running = asyncio.create_task(run_all(worker))
-    await _pages_done(jobs, job_id, BATCH)
+    async with asyncio.timeout(20):
+        await gate.reached.wait()
     yield worker
-    if worker.runner.attempts.get(job_id) is not None:
-        await worker.runner.drain(10)
+    gate.opened.set()
+    await worker.runner.drain(20)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -237,3 +245,23 @@ def _worker(resources: Resources) -> list[str]:
     folder = str(resources.settings.data_dir)
     module = "tests.documents.killed"
     return [sys.executable, "-m", module, url, folder, str(BATCH)]
+
+
+class Gate:
+    """A database on which a handler has to wait, once, before one of its transactions."""
+
+    def __init__(self, db: Database, *, steps: int) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        self._db, self._steps = db, steps
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        self._steps -= 1
+        if self._steps < 0:
+            self.reached.set()
+            await self.opened.wait()
+        async with self._db.transaction() as session:
+            yield session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)

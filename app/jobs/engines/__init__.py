@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.core.db import Database
 from app.core.hot import PostgresTrips
@@ -19,10 +20,12 @@ from app.jobs.spec import Registry
 from app.jobs.store.sweep import Waiting
 from app.jobs.worker import Share, Worker
 from app.resources import Resources
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
-def redis_of(settings: Settings, *, queue: str = "default") -> HeadwayRedis | None:
+def redis_of(settings: "Settings", *, queue: str = "default") -> HeadwayRedis | None:
     """The Redis that `settings` name, or None. Connected at its first use."""
     if settings.redis_url is None:
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arq.cron import cron
 
@@ -22,14 +22,16 @@ from app.jobs.schedule import Schedule
 from app.jobs.spec import Registry
 from app.jobs.worker import Share, Worker
 from app.resources import open_resources
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 DEFAULT_REDIS = "redis://localhost:6379"
 _FOREVER = 1_000_000  # tries: attempts are counted in the row, not by arq
 
 
 def arq_settings(
-    settings: Settings, registry: Registry, schedules: Sequence[Schedule]
+    settings: "Settings", registry: Registry, schedules: Sequence[Schedule]
 ) -> dict[str, Any]:
     """The attributes of a `WorkerSettings` class for these jobs.
 
@@ -68,7 +70,7 @@ class _Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: "Settings",
         registry: Registry,
         schedules: Sequence[Schedule],
         redis: HeadwayRedis,

@@ -1,16 +1,19 @@
 """The first lines of every worker: what it is connected to and what it will do."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from app.core.logging import without_secrets
 from app.jobs.spec import Registry
 from app.jobs.worker import Share
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 log = logging.getLogger("worker")
 
 
-def announce(settings: Settings, share: Share, registry: Registry, database: str) -> None:
+def announce(settings: "Settings", share: Share, registry: Registry, database: str) -> None:
     """Log Redis (no password), database, queues, max jobs, timeout and registered tasks."""
     redis = settings.redis_url
     functions = [registry[kind].function for kind in share.kinds or registry]

@@ -1,0 +1,161 @@
+"""Backups and what is in them, on the wire. Fields: domains/ios-backup.md, "Output"."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from sqlalchemy import RowMapping
+
+from app.backups.item_ids import ItemIds
+from app.backups.manifest import ALIASES
+from app.backups.models import Backup
+from app.core.clock import wire
+
+COUNTED = (
+    "photos", "conversations", "messages", "message_attachments", "whatsapp_chats",
+    "whatsapp_messages", "whatsapp_attachments", "notes", "calendars", "events", "contacts",
+)  # fmt: skip
+
+LogicalName = Literal[
+    "photos", "messages", "chat.db", "sms.db", "whatsapp", "notes", "calendar", "contacts"
+]
+_Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Row = RowMapping
+
+
+class NewBackup(BaseModel):
+    """A backup to index: its folder, or its databases one by one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"path": "/srv/backups/ada/00008110-000A1D2E3F4A801E", "name": "My phone"}
+        },
+    )
+
+    name: _Name | None = None
+    path: _Path | None = None
+    artifacts: Annotated[dict[LogicalName, _Path], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.artifacts is None):
+            raise ValueError("give either path or artifacts")
+        names = [ALIASES.get(name, name) for name in self.artifacts or ()]
+        if len(set(names)) != len(names):
+            raise ValueError("messages, chat.db and sms.db are the same database: give one")
+        return self
+
+
+class IndexAgain(BaseModel):
+    """Nothing can be said about it yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Warned(BaseModel):
+    """Something people should know though the backup was read."""
+
+    code: str
+    artifact: str | None
+    detail: str
+
+
+class BackupView(BaseModel):
+    """A backup as its owner sees it."""
+
+    id: UUID
+    name: str
+    status: str
+    job_id: UUID | None
+    device: str | None
+    ios_version: str | None
+    udid: str | None
+    backed_up_at: str | None
+    created_at: str
+    indexed_at: str | None
+    counts: dict[str, int]
+    warnings: list[Warned]
+
+
+class Backups(BaseModel):
+    """A page of backups."""
+
+    items: list[BackupView]
+    total: int
+
+
+class Items(BaseModel):
+    """A page of what is in a backup."""
+
+    items: list[dict[str, Any]]
+    total: int
+
+
+def backup_view(backup: Backup, counts: Mapping[str, int]) -> dict[str, Any]:
+    """A backup with what is live of it."""
+    return {
+        "id": backup.id,
+        "name": backup.name,
+        "status": backup.status,
+        "job_id": backup.job_id,
+        "device": backup.device,
+        "ios_version": backup.ios_version,
+        "udid": backup.udid,
+        "backed_up_at": _time(backup.backed_up_at),
+        "created_at": _time(backup.created_at),
+        "indexed_at": _time(backup.indexed_at),
+        "counts": {name: counts.get(name, 0) for name in COUNTED},
+        "warnings": backup.warnings,
+    }
+
+
+def conversation_view(row: Row, ids: ItemIds) -> dict[str, Any]:
+    """A chat; names are null until the backup's contacts are indexed."""
+    return {
+        "id": ids.of(row["number"]),
+        **_copied(row, ("guid", "service", "is_group", "title")),
+        "participants": [{"handle": handle, "name": None} for handle in row["participants"]],
+        "message_count": row["message_count"],
+        "last_message_at": _time(row["last_message_at"]),
+    }
+
+
+def message_view(
+    row: Row, files: Iterable[Row], ids: ItemIds, conversations: ItemIds
+) -> dict[str, Any]:
+    """A message with its attachments; names are null until the contacts are indexed."""
+    conversation = row["conversation"]
+    event, link = row["event"], row["link"]
+    return {
+        "id": ids.of(row["number"]),
+        "guid": row["guid"],
+        "conversation_id": None if conversation is None else conversations.of(conversation),
+        "sent_at": _time(row["sent_at"]),
+        **_copied(row, ("is_from_me", "sender")),
+        "sender_name": None,
+        **_copied(row, ("service", "kind", "text", "subject", "reply_to_guid")),
+        "edited_at": _time(row["edited_at"]),
+        "edits": row["edits"] or [],
+        "unsent": row["unsent"],
+        "deleted_at": _time(row["deleted_at"]),
+        **_copied(row, ("effect", "error_code")),
+        "reactions": row["reactions"] or [],
+        "attachments": [_copied(file, _FILE) for file in files],
+        "event": event and dict(zip(("what", "handle", "title"), event, strict=True)),
+        "link": link and dict(zip(("url", "title", "summary"), link, strict=True)),
+    }
+
+
+_FILE = ("filename", "mime_type", "size_bytes", "file_id", "file_present", "is_sticker")
+
+
+def _copied(row: Row, names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else wire(moment)

@@ -1,0 +1,77 @@
+"""One way to ask for jobs, whether over HTTP with a token or in the table itself, as admin."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.settings import Settings
+
+Job = dict[str, Any]
+"""A job as `GET /jobs/{id}` shows it."""
+
+ENDED = ("completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job, and the version at which it was seen."""
+
+    job: Job
+    version: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it stays as it is."""
+        return self.job["status"] in ENDED
+
+
+class Jobs(Protocol):
+    """The jobs that the caller may see.
+
+    Every method raises `NotFound` for a job that is not there and `Unavailable` when nobody
+    answers; `cancel` and `retry` raise `Conflict` when the job's state forbids it.
+    """
+
+    async def page(
+        self, *, status: str | None, kind: str | None, limit: int, offset: int
+    ) -> tuple[list[Job], int]:
+        """Jobs, newest first, and how many there are in all."""
+        ...
+
+    async def one(self, job_id: UUID) -> Seen:
+        """A job as it stands."""
+        ...
+
+    async def change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
+        """The job's next version, or `seen` itself when there was none for so long."""
+        ...
+
+    async def events(self, job_id: UUID) -> list[dict[str, Any]]:
+        """The whole audit trail, oldest first."""
+        ...
+
+    async def cancel(self, job_id: UUID) -> dict[str, Any]:
+        """Cancel a queued job, ask a running one to stop: `message`, `status`, `job_id`."""
+        ...
+
+    async def retry(self, job_id: UUID) -> dict[str, Any]:
+        """Queue a failed or cancelled job again: `message`, `status`, `job_id`."""
+        ...
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings) -> AsyncGenerator[Jobs]:
+    """Jobs over HTTP when HEADWAY_TOKEN is set, else in the table; imports only what it takes."""
+    if settings.headway_token is not None:
+        from app.cli.over_http import HttpJobs  # noqa: PLC0415
+
+        token = settings.headway_token.get_secret_value()
+        async with HttpJobs(settings.headway_url, token) as over_http:
+            yield over_http
+        return
+    from app.cli.in_table import TableJobs  # noqa: PLC0415
+
+    async with TableJobs(settings) as in_table:
+        yield in_table

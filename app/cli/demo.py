@@ -1,0 +1,161 @@
+"""`headway demo`: the real API and a real worker on the embedded default, at work on real input."""
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.client import Job
+from app.cli.demo_house import House, Input, sample_input
+from app.cli.errors import FAILED
+from app.cli.output import JsonFlag, console, emit, print_table, quiet
+from app.cli.over_http import HttpJobs
+from app.cli.progress import board, follow, items
+from app.core import loops
+
+app = typer.Typer()
+
+_Asked = dict[str, str]
+"""Names by job id."""
+
+
+@app.command()
+def demo(
+    backup: Annotated[
+        Path | None,
+        typer.Option(
+            help="An iPhone backup's folder, instead of a made-up one.",
+            exists=True,
+            file_okay=False,
+            resolve_path=True,
+        ),
+    ] = None,
+    pdf: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A PDF, instead of made-up ones; may be repeated.",
+            exists=True,
+            dir_okay=False,
+            resolve_path=True,
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the data folder there.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Index a backup and PDFs with live progress, in a folder of its own that goes afterwards.
+
+    Exit code 0 only if every job completed.
+    """
+    quiet()
+    folder = Path(tempfile.mkdtemp(prefix="headway-demo-"))
+    try:
+        report = loops.run(_stoppable(_demo(folder, backup, pdf or [], as_json=as_json)))
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        emit(report | {"data_dir": str(folder) if keep else None})
+    elif keep:
+        print(f"The data is in {folder}: DATA_DIR={folder} headway up")
+    if not report["ok"]:
+        raise typer.Exit(FAILED)
+
+
+async def _stoppable(work: Any) -> dict[str, Any]:
+    """Do the work; SIGTERM cancels it, so that whatever it started is ended."""
+    task: asyncio.Task[dict[str, Any]] = asyncio.create_task(work)
+    with suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+async def _demo(
+    folder: Path, backup: Path | None, pdfs: list[Path], *, as_json: bool
+) -> dict[str, Any]:
+    began = time.monotonic()
+    say = console(stderr=as_json).print
+    say("Starting the API and a worker on SQLite, with no Redis …")
+    async with House(folder, [backup.parent] if backup else []) as house:
+        given = await asyncio.to_thread(sample_input, folder, backup, pdfs)
+        token = await house.token()
+        say(f"Headway is at {house.url}; ready after {time.monotonic() - began:.1f} s")
+        async with HttpJobs(house.url, token, through_proxies=False) as api:
+            asked, wanted = await _ask(api, given)
+            with board(asked, silent=as_json) as shown:
+                jobs = await asyncio.gather(*(follow(api, UUID(each), shown) for each in asked))
+            facts = await _facts(api, wanted)
+    report = {
+        "ok": all(job["status"] == "completed" for job in jobs),
+        "jobs": jobs,
+        "facts": facts,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if not as_json:
+        _print(report, asked)
+    return report
+
+
+async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str]]]:
+    """Send the input; the jobs by id, and the resources (path, name) that they belong to."""
+    asked, wanted = {}, []
+    body = {"path": str(given.backup), "name": given.backup.name}
+    answer = await api.ask("POST", "/backups", json=body)
+    asked[answer["job_id"]] = f"backup {given.backup.name}"
+    wanted.append((f"/backups/{answer['backup_id']}", given.backup.name))
+    for path in given.pdfs:
+        with path.open("rb") as file:
+            upload = {"file": (path.name, file, "application/pdf")}
+            answer = await api.ask("POST", "/documents", files=upload)
+        asked[answer["job_id"]] = f"document {path.name}"
+        wanted.append((f"/documents/{answer['document_id']}", path.name))
+    return asked, wanted
+
+
+async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
+    """What is there now, read back over HTTP."""
+    facts = {"messages": 0, "conversations": 0, "pages": 0}
+    for path, _name in wanted:
+        if path.startswith("/backups/"):
+            counts = (await api.ask("GET", path))["counts"]
+            facts["messages"] += counts["messages"]
+            facts["conversations"] += counts["conversations"]
+        else:
+            page = await api.ask("GET", f"{path}/pages", params={"limit": 1})
+            facts["pages"] += page["total"]
+    return facts
+
+
+def _print(report: dict[str, Any], names: _Asked) -> None:
+    console().print()
+    print_table(
+        ("job", "status", "items", "seconds"),
+        ((names[job["job_id"]], _status(job), items(job), _took(job)) for job in report["jobs"]),
+    )
+    facts = report["facts"]
+    console().print()
+    print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
+    print(f"           {facts['pages']:,} pages of text")
+    print(f"All in {report['seconds']} s")
+
+
+def _status(job: Job) -> str:
+    return f"{job['status']}: {job['error_message']}" if job["error_message"] else job["status"]
+
+
+def _took(job: Job) -> str | None:
+    """Seconds from start to end."""
+    if not (job["started_at"] and job["completed_at"]):
+        return None
+    ends = [datetime.fromisoformat(job[name]) for name in ("started_at", "completed_at")]
+    return f"{(ends[1] - ends[0]).total_seconds():.1f}"

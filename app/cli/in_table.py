@@ -1,0 +1,114 @@
+"""Jobs in the table itself, as an admin sees them: no API needs to run."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+
+from app.api.raw import open_reader
+from app.catalogue import registry
+from app.cli.client import Job, Seen
+from app.core.db import Database
+from app.core.errors import NotFound, Unavailable
+from app.jobs.engines import open_queue
+from app.jobs.ledger import Ledger
+from app.jobs.states import JobStatus
+from app.jobs.store import people, read
+from app.jobs.store.read import EventView, JobView
+from app.resources import open_resources
+from app.settings import Settings
+
+_POLL_SECONDS = 0.25
+_PAGE = 500
+
+
+def require_database(db: Database) -> None:
+    """Raise `Unavailable` for an SQLite file that is not there: opening it would make one."""
+    path = db.url.database
+    if db.is_sqlite and path and path != ":memory:" and not Path(path).is_file():
+        raise Unavailable(f"there is no database at {path} yet: run `headway db upgrade`")
+
+
+class TableJobs:
+    """Reads by the reader that serves the API, and changes through the ledger."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is connected before the first call. Raises `Unavailable`."""
+        self._settings = settings
+        db = Database(settings.database_url)
+        require_database(db)
+        self._reader = open_reader(db)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._reader.close()
+
+    async def page(
+        self, *, status: str | None, kind: str | None, limit: int, offset: int
+    ) -> tuple[list[Job], int]:
+        """See `Jobs`."""
+        views, total = await read.page(
+            self._reader, None, status=status, kind=kind, limit=limit, offset=offset
+        )
+        return [_plain(view) for view in views], total
+
+    async def one(self, job_id: UUID) -> Seen:
+        """See `Jobs`."""
+        found = await read.one(self._reader, str(job_id), None)
+        if found is None:
+            raise NotFound("there is no such job")
+        return Seen(_plain(found[1]), str(found[0]))
+
+    async def change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
+        """See `Jobs`."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            found = await self.one(job_id)
+            if found.version != seen.version:
+                return found
+            await asyncio.sleep(_POLL_SECONDS)
+        return seen
+
+    async def events(self, job_id: UUID) -> list[dict[str, Any]]:
+        """See `Jobs`."""
+        events: list[dict[str, Any]] = []
+        while True:
+            found, total = await read.events(
+                self._reader, str(job_id), limit=_PAGE, offset=len(events)
+            )
+            events += [_plain(event) for event in found]
+            if not found or len(events) >= total:
+                return events
+
+    async def cancel(self, job_id: UUID) -> dict[str, Any]:
+        """See `Jobs`."""
+        return await self._move(job_id, cancel=True)
+
+    async def retry(self, job_id: UUID) -> dict[str, Any]:
+        """See `Jobs`."""
+        return await self._move(job_id, cancel=False)
+
+    async def _move(self, job_id: UUID, *, cancel: bool) -> dict[str, Any]:
+        async with (
+            open_resources(self._settings) as resources,
+            open_queue(resources, registry()) as queue,
+        ):
+            ledger = Ledger(resources.db, queue)
+            async with resources.db.transaction() as session:
+                await (ledger.cancel if cancel else ledger.retry)(session, job_id, None)
+                _kind, status = await people.status_of(session, job_id, None)
+        asked = cancel and status == JobStatus.RUNNING
+        message = "The job was asked to stop." if asked else f"The job is {status}."
+        ids = {"task_id": str(job_id), "job_id": str(job_id)}
+        return {"message": message, "status": str(status), **ids}
+
+
+def _plain(view: JobView | EventView) -> dict[str, Any]:
+    """The view as it goes over the wire."""
+    found: dict[str, Any] = json.loads(msgspec.json.encode(view))
+    return found

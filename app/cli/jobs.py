@@ -1,0 +1,157 @@
+"""`headway jobs`: what was asked for, where it stands, and what to do about it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+
+from app.cli.client import Job, Jobs, open_jobs
+from app.cli.errors import CANCELLED, FAILED, UNREACHABLE, explain
+from app.cli.output import JsonFlag, console, emit, moment, print_table, quiet
+from app.cli.progress import Board, board, follow, items
+from app.core import loops
+from app.core.errors import NotFound, Unavailable
+from app.jobs.states import JobStatus
+from app.settings import load_settings
+
+app = typer.Typer(
+    help="List, show, watch, cancel and retry jobs: over HTTP with HEADWAY_TOKEN, else in the "
+    "table itself.",
+    no_args_is_help=True,
+)
+
+T = TypeVar("T")
+
+_JobId = Annotated[UUID, typer.Argument(metavar="ID", help="The job's id.")]
+_CODES = {"completed": 0, "failed": FAILED, "cancelled": CANCELLED}
+
+
+@app.command("list")
+def list_jobs(
+    status: Annotated[
+        JobStatus | None, typer.Option(help="Only jobs that stand like this.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", "--type", help="Only jobs of this kind.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    offset: Annotated[int, typer.Option(min=0, max=1_000_000)] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """List jobs, newest first."""
+
+    async def work(jobs: Jobs) -> tuple[list[Job], int]:
+        return await jobs.page(status=status, kind=kind, limit=limit, offset=offset)
+
+    found, total = _ask(work)
+    if as_json:
+        emit({"jobs": found, "total": total})
+        return
+    print_table(
+        ("id", "kind", "status", "%", "items", "created", "error"),
+        (
+            (
+                job["job_id"],
+                job["job_type"],
+                job["status"],
+                job["progress_percent"],
+                items(job),
+                moment(job["created_at"]),
+                job["error_type"],
+            )
+            for job in found
+        ),
+    )
+    if total > len(found):
+        print(f"{len(found)} of {total}")
+
+
+@app.command()
+def show(job_id: _JobId, as_json: JsonFlag = False) -> None:
+    """Show one job and everything that happened to it."""
+
+    async def work(jobs: Jobs) -> tuple[Job, list[dict[str, Any]]]:
+        return (await jobs.one(job_id)).job, await jobs.events(job_id)
+
+    job, events = _ask(work)
+    if as_json:
+        emit({**job, "events": events})
+        return
+    facts = ((name, value) for name, value in job.items() if value is not None)
+    print_table(("field", "value"), facts)
+    console().print()
+    told = ("at", "event", "attempt", "worker", "data")
+    print_table(
+        told,
+        ((moment(e["at"]), e["kind"], e["attempt"], e["worker"], e["data"]) for e in events),
+    )
+
+
+@app.command()
+def watch(
+    job_ids: Annotated[list[UUID], typer.Argument(metavar="ID...", help="The jobs' ids.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch jobs until all have ended.
+
+    Exit code 0: completed, 1: failed, 3: cancelled, 4: not found or unreachable. Of several jobs
+    4 goes before 1, and 1 before 3. With --json each job is printed once, when it has ended.
+    """
+
+    async def work(jobs: Jobs) -> list[int]:
+        with board(silent=as_json) as shown:
+            once = list(dict.fromkeys(job_ids))
+            return await asyncio.gather(
+                *(_until_ended(jobs, each, shown, as_json) for each in once)
+            )
+
+    codes = _ask(work)
+    worst = next((code for code in (UNREACHABLE, FAILED, CANCELLED) if code in codes), 0)
+    raise typer.Exit(worst)
+
+
+@app.command()
+def cancel(job_id: _JobId, as_json: JsonFlag = False) -> None:
+    """Cancel a queued job at once, or ask a running one to stop."""
+    _tell(_ask(lambda jobs: jobs.cancel(job_id)), as_json)
+
+
+@app.command()
+def retry(job_id: _JobId, as_json: JsonFlag = False) -> None:
+    """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    _tell(_ask(lambda jobs: jobs.retry(job_id)), as_json)
+
+
+async def _until_ended(jobs: Jobs, job_id: UUID, shown: Board, as_json: bool) -> int:
+    try:
+        job = await follow(jobs, job_id, shown)
+    except (NotFound, Unavailable) as error:
+        print(f"headway: {job_id}: {explain(error)[0]}", file=console(stderr=True).file)
+        return UNREACHABLE
+    if as_json:
+        emit(job)
+    elif job["error_message"]:
+        said = f"{job['job_type']} {job_id}: {job['error_type']}: {job['error_message']}"
+        print(said, file=console(stderr=True).file)
+    return _CODES[job["status"]]
+
+
+def _tell(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        emit(answer)
+    else:
+        print(answer["message"])
+
+
+def _ask(work: Callable[[Jobs], Awaitable[T]]) -> T:
+    """What `work` finds, asked in the way that the settings choose."""
+    settings = load_settings()
+    quiet()
+
+    async def asked() -> T:
+        async with open_jobs(settings) as jobs:
+            return await work(jobs)
+
+    return loops.run(asked())

@@ -1,0 +1,76 @@
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from app.core.clock import utcnow
+from app.core.db import Database
+from app.jobs.maintenance import Prune, prune
+from app.resources import Resources, open_resources
+from tests.cli.conftest import Rows, Terminal
+from tests.conftest import MakeSettings
+from tests.harness import JobHarness
+
+
+def lapsed(db: Database) -> dict[str, Any]:
+    """The columns of a running job whose worker went away on another host."""
+    end: Any = 0.0 if db.is_sqlite else utcnow() - timedelta(minutes=1)
+    gone = {"worker_id": "elsewhere:boot:1:2:3", "lease_token": uuid4(), "lease_boot": ""}
+    return {"status": "running", "lease_expires_at": end, "attempt": 1} | gone
+
+
+def ended(ago: timedelta) -> dict[str, Any]:
+    return {"status": "completed", "completed_at": utcnow() - ago}
+
+
+async def test_prune_prints_how_many_it_forgot(either: Terminal, either_rows: Rows) -> None:
+    for _ in range(3):
+        await either_rows.set(await either_rows.ask(), **ended(timedelta(days=31)))
+    waiting = await either_rows.ask()
+
+    done = either.run("maintenance", "prune")
+    again = either.json("maintenance", "prune")
+
+    assert done.stdout.splitlines()[-1] == "3"
+    assert (again["affected"], again["job_type"]) == (0, "prune")
+    row = await either_rows.harness.row(again["job_id"])
+    assert (row.status, row.slot, row.result) == ("completed", None, {"affected": 0})
+    assert await either_rows.status(waiting) == "queued"
+
+
+async def test_rescue_takes_back_what_lost_its_worker(either: Terminal, either_rows: Rows) -> None:
+    lost, waiting = [await either_rows.ask() for _ in range(2)]
+    await either_rows.set(lost, **lapsed(either_rows.harness.resources.db))
+
+    done = either.run("maintenance", "rescue")
+
+    assert (done.stdout, done.returncode) == ("1\n", 0)
+    assert await either_rows.status(lost) == "queued"
+    assert await either_rows.harness.events(lost) == ["queued", "recovered"]
+    assert await either_rows.status(waiting) == "queued"
+
+
+async def test_nothing_is_forgotten_before_its_time(make_settings: MakeSettings) -> None:
+    settings = make_settings(job_retention_days=0, arq_keep_result=3600)
+    async with open_resources(settings) as resources:
+        jobs = Rows(JobHarness(resources, [prune]))
+        young, old = [await jobs.ask() for _ in range(2)]
+        await jobs.set(young, **ended(timedelta(minutes=50)))
+        await jobs.set(old, **ended(timedelta(minutes=70)))
+
+        row = await jobs.harness.run(Prune())
+
+        assert row.result == {"affected": 1}
+        assert await jobs.status(young) == "completed"
+
+
+async def test_maintenance_is_forgotten_after_a_day_and_twice_is_once(
+    resources: Resources,
+) -> None:
+    jobs = Rows(JobHarness(resources, [prune]))
+    await jobs.set(await jobs.ask(), **ended(timedelta(hours=25)))
+    await jobs.set(await jobs.ask(), kind="other", **ended(timedelta(hours=25)))
+
+    assert [(await jobs.harness.run(Prune())).result for _ in range(2)] == [
+        {"affected": 1},
+        {"affected": 0},
+    ]

@@ -1,0 +1,77 @@
+"""The database under cancellation, on both kinds."""
+
+import asyncio
+import random
+import time
+
+import pytest
+from sqlalchemy import text, update
+
+from app.core.db import Database, database_url, new_id
+from app.jobs.models import BackgroundJob
+from app.resources import Resources
+from tests.harness import JobHarness
+from tests.jobs.test_basics import Count, count
+
+
+async def test_cancelled_transactions_leave_no_lock_behind(resources: Resources) -> None:
+    jobs = JobHarness(resources, [count])
+    await jobs.ask(Count(items=1))
+    statement = update(BackgroundJob).values(message="x").returning(BackgroundJob.id)
+    dice = random.Random(7)
+
+    async def write() -> None:
+        async with resources.db.transaction() as session:
+            await session.execute(statement)
+            await session.execute(statement)
+
+    for _ in range(60):
+        task = asyncio.create_task(write())
+        await asyncio.sleep(dice.random() * 0.004)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    began = time.monotonic()
+    await write()
+    assert time.monotonic() - began < 1.0
+
+
+async def test_passing_errors_are_tried_again(db: Database) -> None:
+    tries = 0
+
+    async def work(session: object) -> int:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise ConnectionRefusedError("not yet")
+        return tries
+
+    assert await db.run(work) == 3
+
+
+async def test_a_rolled_back_transaction_forgets_its_hooks(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            _ = 1 / 0
+    async with db.reading() as session:
+        assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("postgresql://u:p@/db?host=/run/pg", "postgresql+asyncpg"),
+        ("postgres://u@h/db", "postgresql+asyncpg"),
+        ("sqlite:///x.db", "sqlite+aiosqlite"),
+    ],
+)
+def test_plain_addresses_are_understood(given: str, driver: str) -> None:
+    assert database_url(given.replace("postgres://", "postgresql://")).drivername == driver
+
+
+def test_ids_sort_by_the_time_they_were_made() -> None:
+    first = new_id()
+    time.sleep(0.002)
+    assert first < new_id()
+    assert first.version == 7
