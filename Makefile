@@ -1,4 +1,5 @@
-PYTHON ?= python3.11
+# The first Python that runs, the oldest supported one first.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell $(p) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 VENV ?= .venv
 BIN = $(VENV)/bin
 UV ?= uv

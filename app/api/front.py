@@ -74,5 +74,9 @@ class Front:
 
 
 def _too_large(limit: int) -> HTTPException:
-    """An HTTPException, because FastAPI turns any other error of reading a body into a 400."""
-    return HTTPException(413, f"the body is larger than {limit} bytes", {"Connection": "close"})
+    """An HTTPException, because FastAPI turns any other error of reading a body into a 400.
+
+    The connection stays open: closed under a client that is still sending, it would be reset
+    before the answer is read. The server reads the rest and drops it.
+    """
+    return HTTPException(413, f"the body is larger than {limit} bytes")

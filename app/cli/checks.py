@@ -13,7 +13,7 @@ from sqlalchemy import text
 from app import migrate
 from app.blobs import open_blobs
 from app.cli.errors import lacks_tables, one_line, said_by_driver
-from app.cli.in_table import require_database
+from app.cli.local import require_database
 from app.core.clock import utcnow
 from app.core.db import Database
 from app.core.errors import AppError

@@ -1,12 +1,8 @@
 """One way to ask for jobs, whether over HTTP with a token or in the table itself, as admin."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
-
-from app.settings import Settings
 
 Job = dict[str, Any]
 """A job as `GET /jobs/{id}` shows it."""
@@ -59,19 +55,3 @@ class Jobs(Protocol):
     async def retry(self, job_id: UUID) -> dict[str, Any]:
         """Queue a failed or cancelled job again: `message`, `status`, `job_id`."""
         ...
-
-
-@asynccontextmanager
-async def open_jobs(settings: Settings) -> AsyncGenerator[Jobs]:
-    """Jobs over HTTP when HEADWAY_TOKEN is set, else in the table; imports only what it takes."""
-    if settings.headway_token is not None:
-        from app.cli.over_http import HttpJobs  # noqa: PLC0415
-
-        token = settings.headway_token.get_secret_value()
-        async with HttpJobs(settings.headway_url, token) as over_http:
-            yield over_http
-        return
-    from app.cli.in_table import TableJobs  # noqa: PLC0415
-
-    async with TableJobs(settings) as in_table:
-        yield in_table

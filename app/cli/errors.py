@@ -30,6 +30,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return one_line(error), next(codes, FAILED)
     if lacks_tables(error):
         return NO_TABLES, UNREACHABLE
+    if isinstance(_raw(error), sqlite3.Error):
+        return f"the database says: {said_by_driver(error)}", UNREACHABLE
     if is_away(error):
         return f"the database does not answer: {one_line(_raw(error))}", UNREACHABLE
     if isinstance(error, OSError):
@@ -62,8 +64,6 @@ def is_away(error: BaseException) -> bool:
     if isinstance(raw, asyncpg.PostgresError):
         # No such database, no such user, wrong password: the address is wrong.
         return is_passing(raw) or (raw.sqlstate or "")[:2] in ("28", "3D")
-    if isinstance(raw, sqlite3.OperationalError | sqlite3.DatabaseError):
-        return True
     return isinstance(raw, ConnectionError | TimeoutError | asyncpg.InterfaceError) or (
         isinstance(error, DBAPIError) and is_passing(error)
     )

@@ -2,34 +2,22 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
 import msgspec
 
 from app.api.raw import open_reader
-from app.catalogue import registry
 from app.cli.client import Job, Seen
+from app.cli.local import require_database
 from app.core.db import Database
-from app.core.errors import NotFound, Unavailable
-from app.jobs.engines import open_queue
-from app.jobs.ledger import Ledger
-from app.jobs.states import JobStatus
-from app.jobs.store import people, read
+from app.core.errors import NotFound
+from app.jobs.store import read
 from app.jobs.store.read import EventView, JobView
-from app.resources import open_resources
 from app.settings import Settings
 
 _POLL_SECONDS = 0.25
 _PAGE = 500
-
-
-def require_database(db: Database) -> None:
-    """Raise `Unavailable` for an SQLite file that is not there: opening it would make one."""
-    path = db.url.database
-    if db.is_sqlite and path and path != ":memory:" and not Path(path).is_file():
-        raise Unavailable(f"there is no database at {path} yet: run `headway db upgrade`")
 
 
 class TableJobs:
@@ -87,25 +75,15 @@ class TableJobs:
 
     async def cancel(self, job_id: UUID) -> dict[str, Any]:
         """See `Jobs`."""
-        return await self._move(job_id, cancel=True)
+        from app.cli import moves  # noqa: PLC0415 -- looking takes half of the imports
+
+        return await moves.cancel(self._settings, job_id)
 
     async def retry(self, job_id: UUID) -> dict[str, Any]:
         """See `Jobs`."""
-        return await self._move(job_id, cancel=False)
+        from app.cli import moves  # noqa: PLC0415
 
-    async def _move(self, job_id: UUID, *, cancel: bool) -> dict[str, Any]:
-        async with (
-            open_resources(self._settings) as resources,
-            open_queue(resources, registry()) as queue,
-        ):
-            ledger = Ledger(resources.db, queue)
-            async with resources.db.transaction() as session:
-                await (ledger.cancel if cancel else ledger.retry)(session, job_id, None)
-                _kind, status = await people.status_of(session, job_id, None)
-        asked = cancel and status == JobStatus.RUNNING
-        message = "The job was asked to stop." if asked else f"The job is {status}."
-        ids = {"task_id": str(job_id), "job_id": str(job_id)}
-        return {"message": message, "status": str(status), **ids}
+        return await moves.retry(self._settings, job_id)
 
 
 def _plain(view: JobView | EventView) -> dict[str, Any]:

@@ -1,20 +1,21 @@
 """`headway jobs`: what was asked for, where it stands, and what to do about it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
 
-from app.cli.client import Job, Jobs, open_jobs
+from app.cli.client import Job, Jobs
 from app.cli.errors import CANCELLED, FAILED, UNREACHABLE, explain
 from app.cli.output import JsonFlag, console, emit, moment, print_table, quiet
 from app.cli.progress import Board, board, follow, items
 from app.core import loops
 from app.core.errors import NotFound, Unavailable
 from app.jobs.states import JobStatus
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 app = typer.Typer(
     help="List, show, watch, cancel and retry jobs: over HTTP with HEADWAY_TOKEN, else in the "
@@ -151,7 +152,23 @@ def _ask(work: Callable[[Jobs], Awaitable[T]]) -> T:
     quiet()
 
     async def asked() -> T:
-        async with open_jobs(settings) as jobs:
+        async with _open_jobs(settings) as jobs:
             return await work(jobs)
 
     return loops.run(asked())
+
+
+@asynccontextmanager
+async def _open_jobs(settings: Settings) -> AsyncGenerator[Jobs]:
+    """Jobs over HTTP when HEADWAY_TOKEN is set, else in the table; imports only what it takes."""
+    if settings.headway_token is not None:
+        from app.cli.over_http import HttpJobs  # noqa: PLC0415
+
+        token = settings.headway_token.get_secret_value()
+        async with HttpJobs(settings.headway_url, token) as over_http:
+            yield over_http
+        return
+    from app.cli.in_table import TableJobs  # noqa: PLC0415
+
+    async with TableJobs(settings) as in_table:
+        yield in_table

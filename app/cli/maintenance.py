@@ -9,7 +9,7 @@ import typer
 
 from app.api.raw import open_reader
 from app.catalogue import registry
-from app.cli.in_table import require_database
+from app.cli.local import require_database
 from app.cli.output import JsonFlag, emit, quiet
 from app.core import loops
 from app.core.db import Database

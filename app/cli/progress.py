@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from app.cli.client import Job, Jobs, Seen
@@ -161,8 +162,8 @@ class _Bars(_Silent):
         """Move the job's bar."""
         colour = _COLOURS.get(job["status"], "default")
         fields: dict[str, Any] = {
-            "name": self._name(job),
-            "state": f"[{colour}]{_state(job)}[/]",
+            "name": escape(self._name(job)),
+            "state": f"[{colour}]{escape(_state(job))}[/]",
             "items": items(job),
             "pace": _pace(job),
         }

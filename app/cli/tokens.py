@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.auth import create_token, hash_of, list_tokens, revoke_token
 from app.api.models import TokenRow
-from app.cli.in_table import require_database
+from app.cli.local import require_database
 from app.cli.output import JsonFlag, emit, moment, print_table, quiet
 from app.core import loops
 from app.core.db import Database
@@ -76,7 +76,7 @@ def revoke(
     as_json: JsonFlag = False,
 ) -> None:
     """End a token, or all tokens of a user; within 5 s they are dead in every process."""
-    ended = _in_transaction(lambda session: _revoke(session, which))
+    ended = _in_transaction(lambda session: revoke_any(session, which))
     if as_json:
         emit({"revoked": ended})
         return
@@ -84,7 +84,8 @@ def revoke(
         print(f"revoked {token_id}")
 
 
-async def _revoke(session: AsyncSession, which: str) -> list[UUID]:
+async def revoke_any(session: AsyncSession, which: str) -> list[UUID]:
+    """End what `which` names, and give back the tokens' ids. Raises `NotFound`."""
     statement = select(TokenRow.id).where(TokenRow.token_hash == hash_of(which.strip()))
     itself = (await session.execute(statement)).scalar_one_or_none()
     if itself is not None:

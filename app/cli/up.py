@@ -30,7 +30,7 @@ from app.settings import Settings, load_settings
 app = typer.Typer()
 
 _REQUESTS_SECONDS = 5  # open requests get so long at a stop, within the worker's own grace
-_STARTING_UP = 1.5  # seconds beyond SHUTDOWN_GRACE_SECONDS that the worker has to hand back
+_HANDING_BACK = 1.5  # seconds beyond SHUTDOWN_GRACE_SECONDS that the worker has to hand back
 
 
 @app.command()
@@ -56,7 +56,7 @@ def up(
 async def _serve(settings: Settings, host: str, listener: socket.socket, *, as_json: bool) -> None:
     database = await bring_up_to_date(settings.database_url)
     supervisor = Supervisor(
-        _worker_command(), grace_seconds=settings.shutdown_grace_seconds + _STARTING_UP
+        _worker_command(), grace_seconds=settings.shutdown_grace_seconds + _HANDING_BACK
     )
     config = uvicorn.Config(
         create_app(settings),

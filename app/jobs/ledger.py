@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Database, after_commit
+from app.core.db import Database, after_commit, is_passing
 from app.jobs import states
 from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order
@@ -54,10 +54,28 @@ class Ledger:
         self._queue = queue
         self._worker = worker_id
 
-    async def started(self, session: AsyncSession, claims: Sequence[Claim]) -> None:
-        """Tell the hooks of claimed jobs, in the transaction of the claim."""
+    async def started(
+        self, session: AsyncSession, claims: Sequence[Claim]
+    ) -> dict[UUID, Exception]:
+        """Tell the hooks of claimed jobs, in the transaction of the claim.
+
+        Returns:
+            The jobs whose hook failed, and how: their attempts fail before they begin, and the
+            others are not held up.
+        """
+        spoiled: dict[UUID, Exception] = {}
         for claim in claims:
-            await self._tell_hook(session, _change_of(claim))
+            known = self._queue.registry.get(claim.kind)
+            if known is None or known.on_change is None:
+                continue
+            try:
+                async with session.begin_nested():
+                    await known.on_change(session, _change_of(claim))
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                spoiled[claim.id] = error
+        return spoiled
 
     async def complete(self, endings: Sequence[Ending]) -> set[UUID]:
         """End jobs well, in one transaction; the ids of those that were still this worker's."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -25,7 +25,7 @@ from app.jobs.context import JobCancelled, JobContext, LeaseLost
 from app.jobs.ledger import Ledger, backoff
 from app.jobs.queue import JobQueue
 from app.jobs.spec import Job
-from app.jobs.store.claim import Claim
+from app.jobs.store.claim import Claim, Taken
 from app.jobs.store.moves import Ending
 from app.resources import Resources
 
@@ -49,6 +49,7 @@ class Attempt:
     claim: Claim
     task: asyncio.Task[None] | None = None
     stop: Stop | None = None
+    spoiled: Exception | None = None  # what its kind's hook raised at the claim
     begun: bool = False  # a task cancelled before its first step would never run at all
     ending: bool = False  # the handler is done; what is left is to write so
 
@@ -96,11 +97,11 @@ class Runner:
         """Whether a job that lost its last worker is running here."""
         return any(attempt.claim.lapses for attempt in self.attempts.values())
 
-    def start(self, claims: Iterable[Claim]) -> list[asyncio.Task[None]]:
+    def start(self, taken: Taken) -> list[asyncio.Task[None]]:
         """Run each claim in a task of its own; the tasks never raise."""
         tasks = []
-        for claim in claims:
-            attempt = Attempt(claim)
+        for claim in taken.claims:
+            attempt = Attempt(claim, spoiled=taken.spoiled.get(claim.id))
             self.attempts[claim.id] = attempt
             attempt.task = asyncio.create_task(self._run(attempt), name=f"job {claim.id}")
             tasks.append(attempt.task)
@@ -164,6 +165,8 @@ class Runner:
         """Call the handler; what came of it, as a value."""
         if attempt.stop is not None:
             return attempt.stop
+        if attempt.spoiled is not None:
+            return _failure(attempt.spoiled)
         claim = attempt.claim
         job = self._queue.registry[claim.kind]
         limit = asyncio.timeout(self._timeout(job))
@@ -269,8 +272,11 @@ def _failure(error: Exception) -> _Failure:
         return _Failure(error.code, str(error), trace, error.retryable, error.retry_after)
     if isinstance(error, ValidationError):
         return _Failure("bad_args", "The job's arguments do not fit its kind.", trace, False)
-    if isinstance(error, DBAPIError | OSError) and is_passing(error):
+    if isinstance(error, DBAPIError) and is_passing(error):
         return _Failure("unavailable", "The database did not answer.", trace, True)
+    if isinstance(error, OSError):
+        why = error.strerror or type(error).__name__
+        return _Failure("unavailable", f"The system refused for now: {why}.", trace, True)
     log.error("unexpected error in a handler", exc_info=error)
     name = type(error).__name__
     return _Failure("unexpected", f"Something unexpected happened ({name}).", trace, True)

@@ -26,7 +26,7 @@ from app.jobs.rescue import SWEEP_SECONDS, Gone, Rescue
 from app.jobs.runner import Runner, Stop
 from app.jobs.schedule import Clockwork, Schedule
 from app.jobs.store import steps, sweep, workers
-from app.jobs.store.claim import Ask, Claim, Due, Rung, Suspect, Wanted, claim
+from app.jobs.store.claim import Ask, Due, Rung, Suspect, Taken, Wanted, claim
 from app.jobs.watchdog import Watchdog
 from app.resources import Resources
 
@@ -109,10 +109,10 @@ class Worker:
         limit = self.free
         if not limit:
             return False
-        claims, more = await self._claimed(Due(limit))
-        self.runner.start(claims)
+        taken = await self._claimed(Due(limit))
+        self.runner.start(taken)
         await self.claim_suspect()
-        return more or len(claims) >= limit
+        return taken.more or len(taken.claims) >= limit
 
     async def answer(self, ids: Sequence[UUID]) -> bool:
         """Like `claim`, after rings for `ids` were taken: which rows run, the table decides.
@@ -131,9 +131,9 @@ class Worker:
 
         Of a lane the head is taken instead. Those not yet due are rung again for their time.
         """
-        claims, _more = await self._claimed(Rung(ids))
-        self.runner.start(claims)
-        if len(claims) < len(ids):
+        taken = await self._claimed(Rung(ids))
+        self.runner.start(taken)
+        if len(taken.claims) < len(ids):
             await self._rescue.ring_when_due(ids)
 
     async def claim_suspect(self) -> None:
@@ -144,8 +144,7 @@ class Worker:
         if moment - self._suspects_seen < _SUSPECT_SECONDS:
             return
         self._suspects_seen = moment
-        claims, _more = await self._claimed(Suspect())
-        self.runner.start(claims)
+        self.runner.start(await self._claimed(Suspect()))
 
     async def wait_for_news(self, seconds: float) -> None:
         """Wait until something may be there to claim, at most `seconds`."""
@@ -181,14 +180,14 @@ class Worker:
 
     # --------------------------------------------------------------------------- claims
 
-    async def _claimed(self, ask: Ask) -> tuple[list[Claim], bool]:
+    async def _claimed(self, ask: Ask) -> Taken:
         for _ in range(_RACES):
             try:
                 return await claim(self._resources.db, self._wanted, ask, self._ledger.started)
             except (DBAPIError, asyncpg.PostgresError) as error:
                 if not is_race(error):
                     raise
-        return [], True
+        return Taken([], more=True)
 
     # ---------------------------------------------------------------------------- loops
 

@@ -7,16 +7,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from app import migrate
-from app.core.db import Base, Database
+from app.core.db import Database
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.models import BackgroundJob
 from app.resources import open_resources
@@ -24,7 +24,6 @@ from app.settings import Settings
 from tests.harness import JobHarness
 
 TOP = Path(__file__).parents[2]
-HAS_MIGRATIONS = any((TOP / "migrations" / "versions").glob("*.py"))
 Done = subprocess.CompletedProcess[str]
 
 
@@ -35,6 +34,7 @@ class Terminal:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ("-m", "app")
+    log: IO[str] | None = None  # where stderr goes, if not to the test
 
     def open(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         plain = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(TOP)}
@@ -44,7 +44,7 @@ class Terminal:
             env=plain | {"DATA_DIR": str(self.folder)} | self.environment | more,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.log or subprocess.PIPE,
             text=True,
         )
 
@@ -73,11 +73,7 @@ async def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite database as `headway db upgrade` leaves it."""
     path = tmp_path_factory.mktemp("migrated") / "headway.db"
     db = Database(f"sqlite:///{path}")
-    if HAS_MIGRATIONS:
-        await migrate.upgrade(db)
-    else:
-        async with db.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
+    await migrate.upgrade(db)
     async with db.engine.connect() as connection:
         await connection.exec_driver_sql("COMMIT")
         await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -153,19 +149,17 @@ class Up:
 @contextmanager
 def headway_up(terminal: Terminal) -> Iterator[Up]:
     """`headway up` on a free port; its log is the file `up.log`."""
-    log = (terminal.folder / "up.log").open("w")
-    with log, terminal.open("up", "--port", "0", "--json", LOG_FORMAT="json") as process:
-        process.stderr, _pipe = None, process.stderr
-        drained = subprocess.Popen(["cat"], stdin=_pipe, stdout=log)
+    arguments = ("up", "--port", "0", "--json")
+    with (
+        (terminal.folder / "up.log").open("w") as log,
+        replace(terminal, log=log).open(*arguments, LOG_FORMAT="json") as process,
+    ):
         try:
             assert process.stdout is not None
             yield Up(json.loads(process.stdout.readline())["url"], process)
         finally:
             process.terminate()
             process.wait(15)
-            drained.wait(15)
-            assert _pipe is not None
-            _pipe.close()
 
 
 def wait_until(ready: Callable[[], object], seconds: float = 20.0) -> None:

@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 
 from tests.cli.conftest import Rows, Terminal
 from tests.servers import Valkey
@@ -27,7 +28,10 @@ def test_with_everything_away_it_names_the_mends_at_once(terminal: Terminal) -> 
     assert took < 6  # on a noisy machine; 3 s of its own
 
 
-async def test_with_everything_there_it_is_content(terminal: Terminal, valkey: Valkey) -> None:
+def test_after_an_upgrade_it_is_content(tmp_path: Path, valkey: Valkey) -> None:
+    terminal = Terminal(tmp_path, {"DATA_DIR": str(tmp_path / "new")})
+    assert terminal.json("db", "upgrade")["migrations"] == "ok"
+
     done = terminal.run("doctor", REDIS_URL=valkey.url)
 
     lines = done.stdout.splitlines()

@@ -1,6 +1,7 @@
 import json
 from uuid import uuid4
 
+from app.jobs.store import people
 from tests.cli.conftest import Rows, Terminal, finished
 
 
@@ -29,7 +30,8 @@ async def test_the_table_for_people_cuts_nothing_off(terminal: Terminal, rows: R
     job_id = await rows.ask_for_the_impossible()
     await rows.harness.run_all()
 
-    listed, shown = terminal.run("jobs", "list"), terminal.run("jobs", "show", str(job_id))
+    asked = [terminal.open("jobs", "list"), terminal.open("jobs", "show", str(job_id))]
+    listed, shown = [finished(process) for process in asked]
 
     assert str(job_id) in listed.stdout
     assert "bad_args" in listed.stdout
@@ -44,8 +46,6 @@ async def test_watch_ends_with_the_code_of_the_jobs_end(terminal: Terminal, rows
     assert lines[0]["event"] == "worker starting"
     stopped = await rows.ask()
     async with rows.harness.resources.db.transaction() as session:
-        from app.jobs.store import people
-
         await people.cancel(session, stopped, None)
 
     watching = {

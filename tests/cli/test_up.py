@@ -7,7 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.auth import create_token
+from app.cli import tokens
+from app.core.db import Database
+from app.core.errors import NotFound
 from app.jobs.maintenance import Prune, prune, rescue
+from app.jobs.store import workers as signed_in
 from app.resources import open_resources
 from app.settings import Settings
 from tests.cli.conftest import Rows, Terminal, Up, finished, headway_up, wait_until
@@ -85,14 +90,14 @@ def test_a_token_opens_the_api_until_it_is_revoked(house: Terminal, up: Up) -> N
     wait_until(lambda: httpx.get(f"{up.url}/jobs", headers=ann).status_code == 401, 5.5)
 
 
-def test_a_token_ends_by_itself_and_by_its_users_name(terminal: Terminal) -> None:
-    first = terminal.json("token", "create", "bob")["token"]
-    terminal.json("token", "create", "bob")
+async def test_a_token_ends_by_itself_and_by_its_users_name(db: Database) -> None:
+    async with db.transaction() as session:
+        first, _second = [await create_token(session, "bob") for _ in range(2)]
 
-    assert len(terminal.json("token", "revoke", first)["revoked"]) == 1
-    assert len(terminal.json("token", "revoke", "bob")["revoked"]) == 1
-    assert terminal.run("token", "revoke", "bob").returncode == 4
-    assert terminal.run("token", "create", "../bob").returncode == 2
+        assert len(await tokens.revoke_any(session, first)) == 1
+        assert len(await tokens.revoke_any(session, "bob")) == 1
+        with pytest.raises(NotFound):
+            await tokens.revoke_any(session, "bob")
 
 
 def test_a_killed_worker_is_started_again_and_the_api_stays(
@@ -120,9 +125,7 @@ async def test_sigterm_ends_both_in_time_and_with_0(terminal: Terminal, rows: Ro
         assert time.monotonic() - began < 10
     assert await rows.status(job_id) == "completed"
     async with rows.harness.resources.db.reading() as session:
-        from app.jobs.store import workers as alive
-
-        assert await alive.alive(session, 60) == []
+        assert await signed_in.alive(session, 60) == []
 
 
 def test_a_taken_port_and_a_strange_host_are_said_in_a_line(

@@ -3,12 +3,15 @@
 import asyncio
 import ctypes
 import os
+import random
 import time
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.errors import Conflict, Unavailable
 from app.jobs.context import JobContext
-from app.jobs.spec import JobArgs, Registry, job
+from app.jobs.spec import Change, JobArgs, Registry, job
 
 
 class Count(JobArgs, kind="count"):
@@ -112,5 +115,28 @@ async def poison(_ctx: JobContext, args: Poison) -> None:
         pass
 
 
+class Shaky(JobArgs, kind="shaky"):
+    """A job of a lane, whose claims sometimes roll back."""
+
+    name: str
+
+    def lane(self) -> str:
+        return self.name
+
+
+_dice = random.Random(os.getpid())
+
+
+async def roll_back_sometimes(session: AsyncSession, change: Change) -> None:
+    """Roll one claim in ten back as a whole, as a lost connection would."""
+    if change.event == "started" and session.info.setdefault("dice", _dice.random()) < 0.1:
+        raise ConnectionError("a forced rollback of a claim")
+
+
+@job(function="shaky_arq", max_attempts=3, on_change=roll_back_sometimes)
+async def shaky(_ctx: JobContext, _args: Shaky) -> None:
+    """Do nothing; a second run does the same."""
+
+
 def registry() -> Registry:
-    return Registry([count, break_, await_, laned, urgent, single, poison])
+    return Registry([count, break_, await_, laned, urgent, single, poison, shaky])

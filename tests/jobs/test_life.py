@@ -76,6 +76,19 @@ async def hooked(_ctx: JobContext, args: Hooked) -> None:
         raise Conflict("no")
 
 
+class Spoilt(JobArgs, kind="spoilt"):
+    pass
+
+
+async def fail_at_the_start(_session: AsyncSession, change: Change) -> None:
+    if change.event == "started":
+        raise ZeroDivisionError
+
+
+@job(function="spoilt", on_change=fail_at_the_start)
+async def spoilt(_ctx: JobContext, _args: Spoilt) -> None: ...
+
+
 JOBS = (wait, progress, restart, hooked)
 
 
@@ -214,6 +227,18 @@ async def test_hooks_hear_every_change(resources: Resources) -> None:
         ("started", "running"), ("completed", "completed"),
         ("started", "running"), ("failed", "failed"), ("queued", "queued"),
     ]  # fmt: skip
+
+
+async def test_a_hook_that_fails_holds_nobody_up(resources: Resources) -> None:
+    jobs = JobHarness(resources, (*JOBS, spoilt))
+    spoiled = await jobs.ask(Spoilt())
+    other = await jobs.ask(Hooked())
+
+    await jobs.run_all()
+
+    assert (await jobs.row(other)).status == "completed"
+    row = await jobs.row(spoiled)
+    assert (row.status, row.error_type) == ("failed", "unexpected")
 
 
 async def test_a_failed_job_is_tried_again_by_a_person(resources: Resources) -> None:

@@ -106,32 +106,43 @@ class Suspect:
 
 
 Ask = Due | Rung | Suspect
-Tell = Callable[[AsyncSession, Sequence[Claim]], Awaitable[None]]
+Spoiled = Mapping[UUID, Exception]
+Tell = Callable[[AsyncSession, Sequence[Claim]], Awaitable[Spoiled]]
 
 
-async def claim(db: Database, wanted: Wanted, ask: Ask, tell: Tell) -> tuple[list[Claim], bool]:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a claim brought: the jobs by priority, due time and arrival.
+
+    `more` is whether lanes were left unlooked at: then call again soon, because `Wanted.after`
+    has moved. `spoiled` are the claims whose hook failed, with its error.
+    """
+
+    claims: list[Claim]
+    more: bool = False
+    spoiled: Spoiled = field(default_factory=dict)
+
+
+async def claim(db: Database, wanted: Wanted, ask: Ask, tell: Tell) -> Taken:
     """Take jobs, in one transaction with what `tell` does for those that have hooks.
 
     The short way is one trip without a session. When it meets a kind with a hook it takes
     nothing, and the claim is made in a session; the next one begins there, until a claim has
     met no hook.
-
-    Returns:
-        The claims by priority, due time and arrival, and whether lanes were left unlooked at:
-        then call again soon, because `wanted.after` has moved.
     """
     query = _query(ask, wanted, db.is_sqlite)
     found = await _at_once(db, query) if wanted.hot else None
+    spoiled: Spoiled = {}
     if found is None:
         async with db.transaction() as session:
             found = await _in_session(session, query)
-            await tell(session, found.claims)
+            spoiled = await tell(session, found.claims)
     wanted.hot = not any(each.kind in wanted.hooked for each in found.claims)
     if not isinstance(ask, Due):
-        return found.claims, False
+        return Taken(found.claims, spoiled=spoiled)
     for queue, place in zip(wanted.queues, found.places, strict=True):
         wanted.after[queue] = place or ""
-    return found.claims, any(found.places)
+    return Taken(found.claims, any(found.places), spoiled)
 
 
 @dataclass(frozen=True, slots=True)
