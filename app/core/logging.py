@@ -66,7 +66,8 @@ def configure_logging(*, level: str, json_lines: bool) -> None:
         taken.propagate = True
     # arq logs each job's arguments at INFO; ours are logged by the runner, without them.
     logging.getLogger("arq.worker").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "aiosqlite"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _blot_out_secrets(

@@ -24,7 +24,8 @@ from app.jobs.store.claim import Claim
 from app.jobs.store.moves import tell
 from app.resources import Resources
 
-_SMOOTHING = 0.3  # weight of the newest step in the rate: jumps fade within about five steps
+_SMOOTHING = 0.3  # weight of the newest window in the rate: jumps fade within about five
+_WINDOW_SECONDS = 0.25
 
 
 class LeaseLost(Exception):
@@ -77,7 +78,8 @@ class JobContext:
         self._lease = lease_seconds
         self._worker: str | None = None
         self._rate: float | None = None
-        self._last_step = time.monotonic()
+        self._window_items = 0
+        self._window_began = time.monotonic()
 
     @asynccontextmanager
     async def step(
@@ -141,10 +143,13 @@ class JobContext:
         }
 
     def _new_rate(self, items: int) -> float | None:
-        elapsed = time.monotonic() - self._last_step
-        if not items or elapsed <= 0:
+        """Items per second, smoothed over windows: frames that arrive together are no speed."""
+        self._window_items += items
+        elapsed = time.monotonic() - self._window_began
+        if elapsed < _WINDOW_SECONDS:
             return self._rate
-        newest = items / elapsed
+        newest = self._window_items / elapsed
+        self._window_items, self._window_began = 0, time.monotonic()
         if self._rate is None:
             return round(newest, 3)
         return round(_SMOOTHING * newest + (1 - _SMOOTHING) * self._rate, 3)
@@ -160,4 +165,3 @@ class JobContext:
         self.total, self.cursor = values["total_items"], values["cursor"]
         self._percent, self._rate = values["progress_percent"], values["items_per_second"]
         self._stage = stage or self._stage
-        self._last_step = time.monotonic()
