@@ -51,6 +51,7 @@ def test_every_setting_is_documented() -> None:
 def test_the_example_holds_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(generate.variable(name), raising=False)
+    monkeypatch.delenv("IOS_BACKUP_REDIS__URL", raising=False)
     monkeypatch.chdir(tmp_path)
     copy = tmp_path / "copied"
     copy.write_text(re.sub(r"(?m)^# (?=[A-Z_]+=)", "", (TOP / ".env.example").read_text()))
@@ -111,6 +112,15 @@ def test_commands_that_are_shown_exist(path: Path) -> None:
             assert (TOP / (module.replace(".", "/") + ".py")).exists() or module == "pytest", line
         for named in re.findall(r"(?<![\w/.])tests/[\w/.]+", line):
             assert (TOP / named).exists(), line
+
+
+@each_text
+def test_commands_in_running_text_exist(path: Path) -> None:
+    known = list(commands())
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for named in re.findall(r"`(headway [^`]+)`", text):
+        above = any(command.startswith(f"{named} ") for command in known)  # `headway maintenance`
+        assert above or any(re.match(rf"{command}\b", named) for command in known), named
 
 
 @each_text

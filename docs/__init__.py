@@ -1,0 +1,1 @@
+"""Texts for people. `generate` writes those that are made from the code."""
