@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.core.db import database_url
 
 _COMMENT = re.compile(r"\s+#.*$")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY_BYTES = 32
 
 
@@ -35,7 +36,9 @@ def _routes(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     pairs = [part.split("=", 1) for part in text.split(",") if part.strip()]
-    if any(len(pair) != 2 or not pair[0].strip() or not pair[1].strip() for pair in pairs):
+    if any(
+        len(pair) != 2 or not all(_NAME.fullmatch(part.strip()) for part in pair) for pair in pairs
+    ):
         raise ValueError("write it as kind=queue,kind=queue")
     return {kind.strip(): queue.strip() for kind, queue in pairs}
 
@@ -49,7 +52,7 @@ def _paths(text: Any) -> Any:
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-QueueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+QueueName = Annotated[str, Field(pattern=rf"^{_NAME.pattern}$")]
 
 
 class Settings(BaseSettings):
@@ -143,10 +146,11 @@ class Settings(BaseSettings):
     def _strip_comments(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return {
-            name: _COMMENT.sub("", value).strip() if isinstance(value, str) else value
+        stripped = {
+            name: _COMMENT.sub("", f" {value}").strip() if isinstance(value, str) else value
             for name, value in values.items()
         }
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @field_validator("log_level", "docs", "embedding_provider", "log_format", mode="before")
     @classmethod

@@ -65,7 +65,11 @@ def make_settings(database_url: str, tmp_path: Path) -> MakeSettings:
     """Settings for this test's database; nothing is read from the environment or a .env file."""
 
     def make(**changes: Any) -> Settings:
-        given: dict[str, Any] = {"data_dir": tmp_path / "data", "database_url": database_url, "log_level": "error"}
+        given: dict[str, Any] = {
+            "data_dir": tmp_path / "data",
+            "database_url": database_url,
+            "log_level": "error",
+        }
         return Settings(_env_file=None, **(given | changes))
 
     return make

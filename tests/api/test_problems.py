@@ -127,10 +127,7 @@ async def test_a_database_without_tables_is_503(api: Api) -> None:
     is_problem(await ann.get("/jobs"), 503, "not_migrated")
 
 
-async def test_a_locked_sqlite_is_503(
-    api: Api, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.api.reach._SQLITE_SECONDS", 0.5)
+async def test_a_locked_sqlite_is_503(api: Api, ann: httpx.AsyncClient) -> None:
     if not api.db.is_sqlite:
         pytest.skip("only SQLite has one lock for all; PostgreSQL: test_database_away.py")
     async with api.db.transaction() as session:
@@ -139,4 +136,4 @@ async def test_a_locked_sqlite_is_503(
 
     is_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
-    assert answer.elapsed.total_seconds() < 2
+    assert answer.elapsed.total_seconds() < 5

@@ -77,12 +77,30 @@ class HeadwayRedis(ArqRedis):
 
     feed: Callable[[], Awaitable[list[bytes]]] | None = None
     running: Callable[[], int] = staticmethod(lambda: 0)
+    patient = False  # set on arq's own pool
 
     async def zrangebyscore(self, name: Any, *args: Any, **kwargs: Any) -> Any:
         """What arq shall run itself: entries that are not ours. Ours are taken and started."""
         if self.feed is None or kwargs.get("num") is None:
             return await super().zrangebyscore(name, *args, **kwargs)
         return await self.feed()
+
+    def pipeline(self, *args: Any, **kwargs: Any) -> Any:
+        """A pipeline; before the worker is fed, one that says nothing while Redis is away.
+
+        arq asks for the server's version before it starts, and would end with the answer.
+        """
+        pipe = super().pipeline(*args, **kwargs)
+        if self.feed is None and self.patient:
+            ask = pipe.execute
+
+            async def ask_patiently(*given: Any, **named: Any) -> Any:
+                with suppress(*_GONE):
+                    return await ask(*given, **named)
+                return [{}, {}, {}, 0]
+
+            pipe.execute = ask_patiently  # type: ignore[method-assign]
+        return pipe
 
     async def zcard(self, name: Any) -> Any:
         """How many entries wait, and how many jobs run here: a burst is over at zero."""

@@ -41,6 +41,7 @@ def arq_settings(
     url = settings.redis_url.get_secret_value() if settings.redis_url else DEFAULT_REDIS
     connections = settings.redis_max_connections
     redis = open_redis(url, max_connections=connections, queue=settings.queue_name)
+    redis.patient = True
     service = _Service(settings, registry, schedules, redis)
     return {
         "functions": [arq_function(job, _worker_of) for job in registry.values()],
