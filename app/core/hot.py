@@ -82,36 +82,27 @@ class SqliteTrips:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._connections: dict[bool, sqlite3.Connection] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction that holds the writer's lock."""
-        return await self._hop(work, "BEGIN IMMEDIATE")
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        """Run `work` in one transaction that holds the writer's lock.
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction that only reads."""
-        return await self._hop(work, "BEGIN")
-
-    async def close(self) -> None:
-        """Close the connection and end the thread."""
-        if self._connection is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown(wait=False)
-
-    async def _hop(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+        `durable` as for PostgreSQL: a claim need not wait for the disk.
+        """
         return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._in_transaction, work, begin
+            self._thread, self._in_transaction, work, durable
         )
 
-    def _in_transaction(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
-        if self._connection is None:
-            self._connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            prepare_sqlite(self._connection)
-        connection = self._connection
-        connection.execute(begin)
+    async def close(self) -> None:
+        """Close the connections and end the thread."""
+        for connection in self._connections.values():
+            await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        self._thread.shutdown(wait=False)
+
+    def _in_transaction(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        connection = self._connection(durable)
+        connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(connection)
         except BaseException:
@@ -119,6 +110,17 @@ class SqliteTrips:
             raise
         connection.execute("COMMIT")
         return result
+
+    def _connection(self, durable: bool) -> sqlite3.Connection:
+        if durable not in self._connections:
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            prepare_sqlite(connection)
+            if not durable:
+                connection.execute("PRAGMA synchronous=NORMAL")
+            self._connections[durable] = connection
+        return self._connections[durable]
 
 
 async def _leave_as_it_is(_connection: object) -> None:

@@ -53,12 +53,15 @@ class Ringer:
     """Rings in the background, so that a ring never delays or fails a request or a commit."""
 
     def __init__(self, *bells: Doorbell) -> None:
-        """Ring all of `bells`; one that does not answer keeps none of the others waiting."""
+        """Ring all of `bells`; one that does not answer keeps none of the others waiting.
+
+        The first is the database's own, which a commit may have rung already.
+        """
         self._lines = [_Line(bell) for bell in bells]
 
-    def ring(self, ring: Ring) -> None:
-        """Leave a ring. Returns at once."""
-        for line in self._lines:
+    def ring(self, ring: Ring, *, heard_commit: bool = False) -> None:
+        """Leave a ring. Returns at once. `heard_commit`: the commit itself rang the first bell."""
+        for line in self._lines[heard_commit:]:
             line.leave(ring)
 
     async def close(self) -> None:
@@ -140,7 +143,8 @@ class JobQueue:
         stored = await store_at_once(db, self.request(args, owner_id))
         if stored is None:
             return await db.run(lambda session: self.enqueue(session, args, owner_id=owner_id))
-        self._ringer.ring(self.ring_for(stored.id, 1, stored.kind, stored.queue, stored))
+        ring = self.ring_for(stored.id, 1, stored.kind, stored.queue, stored)
+        self._ringer.ring(ring, heard_commit=not db.is_sqlite)
         return stored
 
     def request(

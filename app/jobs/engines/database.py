@@ -19,11 +19,11 @@ import asyncpg
 from app.core.db import Database, asyncpg_dsn
 from app.core.hot import PostgresTrips
 from app.jobs.queue import Ring
+from app.jobs.store.insert import CHANNEL
 from app.jobs.worker import Worker
 
 log = logging.getLogger("worker")
 
-CHANNEL = "headway_jobs"
 _RECONNECT_SECONDS = 1.0
 
 

@@ -194,7 +194,7 @@ async def _at_once(db: Database, query: _Query) -> _Found | None:
             run(TELL_SQLITE, told)
             return _Found(claims, places)
 
-        return await db.hot.write(work)
+        return await db.hot.write(work, durable=False)
     values = query.values | {"hooked": list(query.hooked)}
     rows = await db.hot.fetch(query.sql, values, durable=False)
     if rows[0]["held"]:

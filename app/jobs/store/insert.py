@@ -48,6 +48,8 @@ class Stored:
     new: bool
 
 
+CHANNEL = "headway_jobs"  # where PostgreSQL announces the queues that have got work
+
 _STORED = (
     BackgroundJob.id,
     BackgroundJob.kind,
@@ -78,6 +80,9 @@ WITH job AS ({_INSERT_POSTGRESQL}),
 told AS (INSERT INTO job_events (job_id, at, kind, attempt)
   SELECT id, clock_timestamp(), 'queued', 0 FROM job)
 SELECT run_after FROM job"""  # noqa: S608 -- made of the text above
+_STORE_AND_NOTIFY = _STORE_POSTGRESQL.replace(
+    "SELECT run_after FROM job", "SELECT run_after, pg_notify(:channel, :queue) FROM job"
+)
 _STORE_SQLITE = _INSERT.format(
     args=":args",
     now="headway_now()",
@@ -105,11 +110,15 @@ async def store(session: AsyncSession, request: Request) -> Stored:
 
 
 async def store_at_once(db: Database, request: Request) -> Stored | None:
-    """Insert the row in one trip of its own; None when an equal job is active."""
+    """Insert the row in one trip of its own; None when an equal job is active.
+
+    On PostgreSQL the commit itself is the ring: whoever listens on `CHANNEL` hears of it.
+    """
     job_id = new_id()
     values = _columns(request, job_id)
     if not isinstance(db.hot, SqliteTrips):
-        rows: Sequence[Any] = await db.hot.fetch(_STORE_POSTGRESQL, values)
+        told = values | {"channel": CHANNEL}
+        rows: Sequence[Any] = await db.hot.fetch(_STORE_AND_NOTIFY, told)
     else:
         plain = {name: _plain(value) for name, value in values.items()}
 
