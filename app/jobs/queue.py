@@ -52,21 +52,22 @@ class Doorbell(Protocol):
 class Ringer:
     """Rings in the background, so that a ring never delays or fails a request or a commit."""
 
-    def __init__(self, *bells: Doorbell) -> None:
-        """Ring all of `bells`; one that does not answer keeps none of the others waiting.
+    def __init__(self, *bells: Doorbell, own: Doorbell | None = None) -> None:
+        """Ring all bells; one that does not answer keeps none of the others waiting.
 
-        The first is the database's own, which a commit may have rung already.
+        `own` is the database's, which some commits ring by themselves.
         """
+        self._own = [_Line(own)] if own is not None else []
         self._lines = [_Line(bell) for bell in bells]
 
     def ring(self, ring: Ring, *, heard_commit: bool = False) -> None:
-        """Leave a ring. Returns at once. `heard_commit`: the commit itself rang the first bell."""
-        for line in self._lines[heard_commit:]:
+        """Leave a ring. Returns at once. `heard_commit`: the commit has rung the own bell."""
+        for line in self._lines if heard_commit else [*self._own, *self._lines]:
             line.leave(ring)
 
     async def close(self) -> None:
         """Ring what is left, within the patience of one batch, and stop."""
-        await asyncio.gather(*(line.close() for line in self._lines))
+        await asyncio.gather(*(line.close() for line in [*self._own, *self._lines]))
 
 
 class _Line:

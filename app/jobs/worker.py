@@ -146,12 +146,14 @@ class Worker:
         self._suspects_seen = moment
         self.runner.start(await self._claimed(Suspect()))
 
-    async def wait_for_news(self, seconds: float) -> None:
-        """Wait until something may be there to claim, at most `seconds`."""
+    async def wait_for_news(self, seconds: float) -> bool:
+        """Wait until something may be there to claim, at most `seconds`; whether it came."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.news.wait()
+        came = self.news.is_set()
         self.news.clear()
+        return came
 
     async def knock(self) -> float:
         """Ask for every slot that is due; seconds until the next one."""

@@ -37,7 +37,10 @@ def redis_of(settings: "Settings", *, queue: str = "default") -> HeadwayRedis | 
 async def open_queue(
     resources: Resources, registry: Registry, redis: HeadwayRedis | None = None
 ) -> AsyncGenerator[JobQueue]:
-    """Where this process asks for work: rings the database's bell, and Redis where it is set.
+    """Where this process asks for work.
+
+    It rings through Redis where that is set, else the database's own bell. Workers of both
+    engines hear either; what nobody hears, the poll finds.
 
     Args:
         resources: of this process.
@@ -49,7 +52,7 @@ async def open_queue(
             redis = redis_of(resources.settings)
             if redis is not None:
                 stack.push_async_callback(redis.aclose, True)
-        ringer = Ringer(own_bell(resources.db), *([ArqBell(redis)] if redis is not None else []))
+        ringer = Ringer(ArqBell(redis)) if redis is not None else Ringer(own=own_bell(resources.db))
         stack.push_async_callback(ringer.close)
         yield JobQueue(registry, resources.settings.queue_routes, ringer)
 
@@ -71,11 +74,11 @@ async def open_worker(
         queue = await stack.enter_async_context(open_queue(resources, registry, redis))
         gone = _none_gone if redis is None else partial(arq.rings_gone, redis)
         worker = Worker(resources, queue, schedules, share, gone)
-        ears = [asyncio.create_task(database.listen(resources.db, worker.news.set))]
-        if redis is not None:
-            heard = arq.listen(redis, share.queues, worker.news.set)
-            ears.append(asyncio.create_task(heard))
-        stack.push_async_callback(_silence, ears)
+        if redis is None:
+            listening = database.listen(resources.db, worker.news.set)
+        else:
+            listening = arq.listen(redis, share.queues, worker.news.set)
+        stack.push_async_callback(_silence, asyncio.create_task(listening))
         yield await stack.enter_async_context(worker.on_shift())
 
 
@@ -89,7 +92,6 @@ async def _none_gone(_waiting: Sequence[Waiting]) -> Sequence[Waiting]:
     return ()
 
 
-async def _silence(ears: list[asyncio.Task[None]]) -> None:
-    for ear in ears:
-        ear.cancel()
-    await asyncio.gather(*ears, return_exceptions=True)
+async def _silence(ear: asyncio.Task[None]) -> None:
+    ear.cancel()
+    await asyncio.gather(ear, return_exceptions=True)

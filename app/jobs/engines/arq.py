@@ -259,22 +259,28 @@ class Feed:
         return await asyncio.shield(asyncio.ensure_future(self._turn()))
 
     async def _turn(self) -> list[bytes]:
+        started, foreign = await self._serve()
+        if foreign or ((started or self._more) and self._worker.free):
+            return foreign
+        if await self._worker.wait_for_news(min(_IDLE_SECONDS, self._poll)):
+            _started, foreign = await self._serve()
+        return foreign
+
+    async def _serve(self) -> tuple[bool, list[bytes]]:
+        """Start what may start; whether rings were answered, and the entries of others."""
         worker = self._worker
         if not worker.free:
-            await worker.wait_for_news(_IDLE_SECONDS)
-            return []
+            return False, []
         ours, foreign = await self._take(worker.free)
         try:
             if ours:
                 self._more = await worker.answer(ours)
-                return foreign
-            if self._more or self._time_to_look():
+            elif self._more or self._time_to_look():
                 self._more = await worker.claim()
         except Exception as error:  # noqa: BLE001 -- a database that is away comes back
             log.warning("claim failed", extra={"error": repr(error)[:300]})
-        if not foreign and not self._more:
-            await worker.wait_for_news(min(_IDLE_SECONDS, self._poll))
-        return foreign
+            self._more = False
+        return bool(ours), foreign
 
     def _time_to_look(self) -> bool:
         moment = time.monotonic()
