@@ -26,7 +26,10 @@ demo: $(VENV)/.run  ## index a backup and PDFs with live progress bars
 	$(BIN)/headway demo
 
 test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-faults: install  ## every fault, the slow ones too: workers killed, frozen and restarted
+	$(BIN)/python -m pytest -q -m "fault or slow"
 
 check: install  ## lint, format, types, import floors
 	$(BIN)/ruff check .
@@ -48,4 +51,4 @@ lock:  ## compile requirements/*.txt again from pyproject.toml (needs uv)
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test test-faults check format bench lock clean

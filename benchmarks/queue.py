@@ -30,7 +30,8 @@ from typing import Any
 from sqlalchemy import text
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
-from app.core.db import Base, new_id
+from app.core.columns import new_id
+from app.core.db import Base
 from app.core.loops import run
 from app.jobs.engines import open_queue, open_worker
 from app.jobs.engines.database import serve

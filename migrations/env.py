@@ -7,7 +7,8 @@ from alembic import context
 from sqlalchemy import Column, Connection
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
-from app.core.db import Base, BigSerial, Database, Id, LeaseEnd, UtcDateTime
+from app.core.columns import BigSerial, Id, LeaseEnd, UtcDateTime
+from app.core.db import Base, Database
 from app.settings import load_settings
 
 config = context.config
@@ -16,14 +17,14 @@ config = context.config
 def render_type(kind: str, obj: Any, autogen: Any) -> str | bool:
     """Write our own types by their names."""
     if kind == "type" and isinstance(obj, (Id, UtcDateTime)):
-        autogen.imports.add(f"from app.core.db import {type(obj).__name__}")
+        autogen.imports.add(f"from app.core.columns import {type(obj).__name__}")
         return f"{type(obj).__name__}()"
     for name, known in (("BigSerial", BigSerial), ("LeaseEnd", LeaseEnd)):
         if obj is known:
-            autogen.imports.add(f"from app.core.db import {name}")
+            autogen.imports.add(f"from app.core.columns import {name}")
             return name
     if kind == "type" and type(obj).__name__ == "JSON":
-        autogen.imports.add("from app.core.db import Json")
+        autogen.imports.add("from app.core.columns import Json")
         return "Json"
     return False
 

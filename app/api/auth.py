@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.models import TokenRow, UserRow
-from app.core.db import new_id, now, on_sqlite
+from app.core.columns import new_id, now
+from app.core.db import on_sqlite
 from app.core.errors import Conflict, Invalid, NotFound
 
 _PREFIX = "hw_"  # so that a token is recognised where it should not be

@@ -25,7 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api.limits import Limits
 from app.api.models import IdempotencyKey as _Row
 from app.api.reach import reach
-from app.core.db import after_commit, new_id, now, on_sqlite
+from app.core.columns import new_id, now
+from app.core.db import after_commit, on_sqlite
 from app.core.errors import InFlight, Invalid
 
 HEADER = "Idempotency-Key"

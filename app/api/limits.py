@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.models import UserRow
-from app.core.db import now
+from app.core.columns import now
 from app.core.errors import TooMany
 from app.jobs.store import read
 

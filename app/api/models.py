@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, Id, UtcDateTime, new_id
+from app.core.columns import Id, UtcDateTime, new_id
+from app.core.db import Base
 
 
 class UserRow(Base):

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from app.core.db import is_passing, is_race
 from app.core.errors import AppError, Conflict, Invalid, TooLarge, Unavailable, Unsupported
+from app.core.passing import is_passing, is_race
 
 log = logging.getLogger(__name__)
 

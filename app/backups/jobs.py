@@ -10,7 +10,7 @@ from app.backups import generations, store
 from app.backups.indexing import DOMAIN, MessagesRun
 from app.backups.models import Backup
 from app.backups.paths import real_backup
-from app.core.db import now
+from app.core.columns import now
 from app.core.errors import Invalid, NotFound, Unavailable
 from app.core.processes import ChildDied, ChildPool, Limits, Refused
 from app.jobs.context import JobContext

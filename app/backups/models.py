@@ -14,7 +14,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, Id, Json, UtcDateTime, new_id
+from app.core.columns import Id, Json, UtcDateTime, new_id
+from app.core.db import Base
 
 
 class BackupStatus(StrEnum):

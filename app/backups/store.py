@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
 
 from app.backups.models import Backup, BackupArtifact, BackupStatus
-from app.core.db import now
+from app.core.columns import now
 from app.core.errors import NotFound
 
 _IS_LIVE = exists().where(

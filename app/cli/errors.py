@@ -6,9 +6,9 @@ import sqlite3
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import is_passing
 from app.core.errors import AppError, Invalid, NotFound, TooMany, Unauthorized, Unavailable
 from app.core.logging import without_secrets
+from app.core.passing import is_passing
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,7 @@
-"""The database: one engine, one way to open a transaction, and the types both dialects share.
+"""The database: one engine, and one way to open a transaction.
 
-Times are aware UTC everywhere. PostgreSQL keeps them as `timestamptz`, SQLite as the text that
-goes over the wire, which sorts in the order of time. Ids are UUIDs, on SQLite as their 36
-characters. What time it is, is asked of the database: `now()` and `due_now()` below.
+`columns.py` has the types that both databases share, `hot.py` the short way past the session
+for the few statements that decide the pace, `passing.py` which errors are worth another try.
 """
 
 import asyncio
@@ -11,44 +10,29 @@ import random
 import secrets
 import sqlite3
 import time
-import uuid
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import asyncpg
 import msgspec
 from sqlalchemy import (
-    CHAR,
-    JSON,
-    BigInteger,
-    Dialect,
-    Float,
-    Integer,
     MetaData,
-    String,
     event,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from app.core.clock import utcnow, wire
 from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, prepare_sqlite
+from app.core.passing import is_passing
 
 T = TypeVar("T")
 Hook = Callable[[], Awaitable[None] | None]
@@ -69,92 +53,6 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime, to the microsecond; a naive one is refused."""
-
-    impl = postgresql.TIMESTAMP(timezone=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Text on SQLite, `timestamptz` elsewhere."""
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(String(27))
-        return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Refuse a time without a zone: whose clock would it be?"""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone")
-        return wire(value) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Aware UTC, whatever the driver gave."""
-        if value is None:
-            return None
-        found = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return found.astimezone(UTC)
-
-
-class Id(TypeDecorator[uuid.UUID]):
-    """A UUID; on SQLite its 36 characters, so that a person can paste one into a query."""
-
-    impl = CHAR(36)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """`uuid` on PostgreSQL, text on SQLite."""
-        kind: TypeEngine[Any] = CHAR(36) if dialect.name == "sqlite" else postgresql.UUID()
-        return dialect.type_descriptor(kind)
-
-    def process_bind_param(self, value: uuid.UUID | str | None, dialect: Dialect) -> Any:
-        """Accept a UUID or its text."""
-        if value is None:
-            return None
-        found = value if isinstance(value, uuid.UUID) else uuid.UUID(value)
-        return str(found) if dialect.name == "sqlite" else found
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
-        """A UUID object on both dialects."""
-        return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
-
-
-Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-BigSerial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
-LeaseEnd = Float().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
-
-
-class now(FunctionElement[datetime]):  # noqa: N801 -- reads as the SQL function that it is
-    """The database's clock at this very moment: what is stored."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-class due_now(FunctionElement[datetime]):  # noqa: N801
-    """The database's clock at the start of the statement: what an index can be compared with."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-@compiles(now, "postgresql")
-def _now_postgresql(_element: Any, _compiler: Any, **_kw: Any) -> str:
-    return "clock_timestamp()"
-
-
-@compiles(due_now, "postgresql")
-def _due_now_postgresql(_element: Any, _compiler: Any, **_kw: Any) -> str:
-    return "statement_timestamp()"
-
-
-@compiles(now, "sqlite")
-@compiles(due_now, "sqlite")
-def _now_sqlite(_element: Any, _compiler: Any, **_kw: Any) -> str:
-    return "headway_now()"
 
 
 class Database:
@@ -312,54 +210,6 @@ def asyncpg_dsn(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether the same transaction may succeed when it is run again as it is.
-
-    Serialization failures, deadlocks, a lost or refused connection,
-    a server that is starting, stopping or read-only after a failover, and SQLite's "database is
-    locked".
-    """
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-        if state is not None:
-            return _passing_state(state)
-        said = str(error.orig)
-        return "is locked" in said or "connection is closed" in said
-    if isinstance(error, asyncpg.PostgresError | sqlite3.Error):
-        state = getattr(error, "sqlstate", None) or ""
-        return _passing_state(state) or "is locked" in str(error)
-    gone = (
-        OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError
-    )
-    return isinstance(error, gone)
-
-
-def _passing_state(state: str) -> bool:
-    return state[:2] in ("08", "40", "53", "57") or state in ("25006", "55P03")
-
-
-def is_race(error: BaseException) -> bool:
-    """Whether another transaction took the same unique key or lock first: run it again."""
-    raw = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(raw, "sqlstate", None) or getattr(raw, "pgcode", None)
-    return state in ("23505", "40P01", "40001") or "UNIQUE constraint" in str(raw)
-
-
-def new_id() -> uuid.UUID:
-    """A UUIDv7: sorts by the time it was made, as far as the hosts' clocks agree."""
-    milliseconds = int(utcnow().timestamp() * 1000)
-    noise = uuid.uuid4().int
-    value = (milliseconds << 80) | (0x7 << 76) | (((noise >> 64) & 0xFFF) << 64)
-    value |= (0b10 << 62) | (noise & ((1 << 62) - 1))
-    return uuid.UUID(int=value)
-
-
-def _dumps(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:
     # A statement whose task was cancelled leaves its cursor alive, and a closed connection keeps
     # the writer's lock for as long as that cursor lives.
@@ -372,3 +222,7 @@ def _begin_sqlite(connection: Any) -> None:
     reads = connection.get_execution_options().get("headway_read", False)
     begin = "BEGIN" if reads else "BEGIN IMMEDIATE"
     connection.connection.dbapi_connection.run_async(lambda raw: raw.execute_fetchall(begin))
+
+
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, Id, Json, UtcDateTime, new_id
+from app.core.columns import Id, Json, UtcDateTime, new_id
+from app.core.db import Base
 
 
 class DocumentStatus(StrEnum):

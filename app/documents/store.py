@@ -21,7 +21,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.blobs import Blob, Blobs
-from app.core.db import Database, now, on_sqlite
+from app.core.columns import now
+from app.core.db import Database, on_sqlite
 from app.core.errors import AppError, NotFound
 from app.documents.models import Document, DocumentStatus
 

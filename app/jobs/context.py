@@ -148,6 +148,8 @@ class JobContext:
         elapsed = time.monotonic() - self._window_began
         if elapsed < _WINDOW_SECONDS:
             return self._rate
+        if not self._window_items and self._rate is None:
+            return None
         newest = self._window_items / elapsed
         self._window_items, self._window_began = 0, time.monotonic()
         if self._rate is None:

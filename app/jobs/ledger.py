@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Database, after_commit, is_passing
+from app.core.db import Database, after_commit
+from app.core.passing import is_passing
 from app.jobs import states
 from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order

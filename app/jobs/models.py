@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, BigSerial, Id, Json, LeaseEnd, UtcDateTime, new_id
+from app.core.columns import BigSerial, Id, Json, LeaseEnd, UtcDateTime, new_id
+from app.core.db import Base
 
 _QUEUED = text("status = 'queued'")
 _QUEUED_FREE = text("status = 'queued' AND lane IS NULL")

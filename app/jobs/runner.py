@@ -18,9 +18,9 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import is_passing
 from app.core.errors import AppError
 from app.core.logging import bound, without_secrets
+from app.core.passing import is_passing
 from app.jobs.context import JobCancelled, JobContext, LeaseLost
 from app.jobs.ledger import Ledger, backoff
 from app.jobs.queue import JobQueue

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Database, now
+from app.core.columns import now
+from app.core.db import Database
 from app.jobs.queue import JobQueue
 from app.jobs.spec import JobArgs
 from app.jobs.store.insert import store_slot

@@ -16,8 +16,8 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import is_race
 from app.core.logging import bound
+from app.core.passing import is_race
 from app.jobs.identity import own_identity
 from app.jobs.last_words import charge_and_release
 from app.jobs.ledger import Ledger

@@ -7,7 +7,7 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
-from app.core.db import BigSerial, Id, Json, LeaseEnd, UtcDateTime
+from app.core.columns import BigSerial, Id, Json, LeaseEnd, UtcDateTime
 
 revision = "0001"
 down_revision = None

@@ -7,7 +7,8 @@ import time
 import pytest
 from sqlalchemy import text, update
 
-from app.core.db import Database, database_url, new_id
+from app.core.columns import new_id
+from app.core.db import Database, database_url
 from app.jobs.models import BackgroundJob
 from app.resources import Resources
 from tests.harness import JobHarness

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.core.db import new_id
+from app.core.columns import new_id
 from app.documents import store
 from app.documents.jobs import ask_for_extraction, extract_document, purge_document
 from app.documents.models import Document, DocumentPage

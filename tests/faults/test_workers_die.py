@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from uuid import UUID
 
 import pytest
 
@@ -32,9 +33,11 @@ async def test_a_killed_workers_job_goes_on_from_its_checkpoint(field: Field) ->
     assert len(recovered) == 1
 
 
-async def test_a_stopped_worker_releases_and_exits_cleanly(field: Field) -> None:
+@pytest.mark.parametrize("engine", ["database", "arq"])
+async def test_a_stopped_worker_releases_and_exits_cleanly(arq_field: Field, engine: str) -> None:
+    field = arq_field
     job_id = await field.ask(Count(items=200, pause=0.02))
-    worker = field.worker()
+    worker = field.worker(engine)
     await field.reached(job_id, 10)
 
     asked = time.monotonic()
@@ -120,3 +123,30 @@ async def test_a_live_sibling_is_never_recovered(field: Field) -> None:
         row = await field.stands(job_id, "completed", "failed")
         assert (row.status, row.attempt, row.lapses) == ("completed", 1, 0)
     assert steady.poll() is None
+
+
+@pytest.mark.slow
+async def test_twenty_restarts_beside_two_busy_siblings_recover_nothing_of_theirs(
+    arq_field: Field,
+) -> None:
+    """Three workers under load; one is killed and started again twenty times."""
+    field = arq_field
+    long = [await field.ask(Await(seconds=45)) for _ in range(8)]
+    field.worker("database")
+    field.worker("arq")
+    for job_id in long:
+        await field.stands(job_id, "running")
+    short: list[UUID] = []
+    for _ in range(20):
+        restless = field.worker("database")
+        short += [await field.ask(Count(items=20, pause=0.01)) for _ in range(5)]
+        await asyncio.sleep(1.3)
+        restless.kill()
+        restless.wait()
+
+    for job_id in long:
+        row = await field.stands(job_id, "completed", "failed", seconds=60)
+        assert (row.status, row.attempt, row.lapses) == ("completed", 1, 0)
+    for job_id in short:
+        row = await field.stands(job_id, "completed", "failed", seconds=60)
+        assert (row.status, row.processed_items) == ("completed", 20)

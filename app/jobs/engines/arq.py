@@ -10,8 +10,6 @@ not paid.
 
 import asyncio
 import logging
-import re
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -40,26 +38,7 @@ log = logging.getLogger("worker")
 
 PRIORITY_MS = 3_600_000  # one step of priority is worth an hour of waiting in the set's score
 _KEPT_MS = 7 * 24 * 3_600_000  # how long a ring's payload is kept after it is due
-_IDLE_SECONDS = 0.5  # the longest wait in one poll: arq's cron looks one second ahead
-_OURS = re.compile(rb"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):\d+$")
-_GONE = (RedisError, OSError, TimeoutError)
-
-# Takes due rings off the set together with their payloads. Entries of others stay where they are.
-_TAKE = """
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-local foreign = {}
-local ours = {}
-for _, id in ipairs(due) do
-  if string.match(id, '^%x+%-%x+%-%x+%-%x+%-%x+:%d+$') then
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('DEL', 'arq:job:' .. id)
-    ours[#ours + 1] = id
-  else
-    foreign[#foreign + 1] = id
-  end
-end
-return {ours, foreign}
-"""
+REDIS_GONE = (RedisError, OSError, TimeoutError)
 
 
 def queue_key(queue: str) -> str:
@@ -95,7 +74,7 @@ class HeadwayRedis(ArqRedis):
             ask = pipe.execute
 
             async def ask_patiently(*given: Any, **named: Any) -> Any:
-                with suppress(*_GONE):
+                with suppress(*REDIS_GONE):
                     return await ask(*given, **named)
                 return [{}, {}, {}, 0]
 
@@ -104,25 +83,25 @@ class HeadwayRedis(ArqRedis):
 
     async def zcard(self, name: Any) -> Any:
         """How many entries wait, and how many jobs run here: a burst is over at zero."""
-        with suppress(*_GONE):
+        with suppress(*REDIS_GONE):
             return int(await super().zcard(name)) + self.running()
         return self.running() + 1
 
     async def psetex(self, *args: Any, **kwargs: Any) -> Any:
         """Arq's health record; while Redis is away there is none, and the worker goes on."""
-        with suppress(*_GONE):
+        with suppress(*REDIS_GONE):
             return await super().psetex(*args, **kwargs)
         return None
 
     async def delete(self, *names: Any) -> Any:
         """Delete keys; while Redis is away they are gone anyhow."""
-        with suppress(*_GONE):
+        with suppress(*REDIS_GONE):
             return await super().delete(*names)
         return 0
 
     async def enqueue_job(self, *args: Any, **kwargs: Any) -> Any:
         """Arq's cron; while Redis is away the worker's own clockwork knocks."""
-        with suppress(*_GONE):
+        with suppress(*REDIS_GONE):
             return await super().enqueue_job(*args, **kwargs)
         return None
 
@@ -192,7 +171,7 @@ class ArqBell:
                 for queue in sorted({ring.queue for ring in rings}):
                     pipe.publish(wake_channel(queue), "ring")
                 await pipe.execute()
-        except _GONE as error:
+        except REDIS_GONE as error:
             raise Unavailable("redis did not answer") from error
 
 
@@ -208,7 +187,7 @@ async def rings_gone(redis: ArqRedis, waiting: Sequence[Waiting]) -> list[Waitin
             for each in waiting:
                 pipe.exists(f"arq:job:{entry_of(each.id, each.ring)}")
             found = await pipe.execute()
-    except _GONE:
+    except REDIS_GONE:
         return []
     return [each for each, there in zip(waiting, found, strict=True) if not there]
 
@@ -227,83 +206,11 @@ async def listen(redis: ArqRedis, queues: Sequence[str], heard: Callable[[], Non
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0)
                 if message is not None:
                     heard()
-        except _GONE:
+        except REDIS_GONE:
             await asyncio.sleep(1.0)
         finally:
-            with suppress(*_GONE):
+            with suppress(*REDIS_GONE):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
-
-
-class Feed:
-    """Gives a worker the work of one queue: rings first, then straight from the table.
-
-    The table is asked when Redis is away or its set has nothing due: after a FLUSHALL the rate
-    is the table's, not the sweep's.
-    """
-
-    def __init__(self, redis: HeadwayRedis, queue: str, worker: Worker, *, poll: float) -> None:
-        """Feed `worker` with `queue`; look at the table every `poll` seconds when idle."""
-        self._redis = redis
-        self._key = queue_key(queue)
-        self._worker = worker
-        self._poll = poll
-        self._table_seen = 0.0
-        self._more = False  # the table has more than could start
-        self._away = False
-
-    async def turn(self) -> list[bytes]:
-        """One poll: start what may start, else wait for news. Gives back entries of others.
-
-        The work is shielded: a stop in the middle must not lose claims that are committed.
-        """
-        return await asyncio.shield(asyncio.ensure_future(self._turn()))
-
-    async def _turn(self) -> list[bytes]:
-        started, foreign = await self._serve()
-        if foreign or ((started or self._more) and self._worker.free):
-            return foreign
-        if await self._worker.wait_for_news(min(_IDLE_SECONDS, self._poll)):
-            _started, foreign = await self._serve()
-        return foreign
-
-    async def _serve(self) -> tuple[bool, list[bytes]]:
-        """Start what may start; whether rings were answered, and the entries of others."""
-        worker = self._worker
-        if not worker.free:
-            return False, []
-        ours, foreign = await self._take(worker.free)
-        try:
-            if ours:
-                self._more = await worker.answer(ours)
-            elif self._more or self._time_to_look():
-                self._more = await worker.claim()
-        except Exception as error:  # noqa: BLE001 -- a database that is away comes back
-            log.warning("claim failed", extra={"error": repr(error)[:300]})
-            self._more = False
-        return bool(ours), foreign
-
-    def _time_to_look(self) -> bool:
-        moment = time.monotonic()
-        if moment - self._table_seen < self._poll:
-            return False
-        self._table_seen = moment
-        return True
-
-    async def _take(self, limit: int) -> tuple[list[UUID], list[bytes]]:
-        try:
-            now_ms = int(utcnow().timestamp() * 1000)
-            asked: Any = self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
-            found = await asked
-        except _GONE as error:
-            if not self._away:
-                log.warning("redis is away; working from the table", extra={"error": repr(error)})
-            self._away = True
-            return [], []
-        if self._away:
-            log.info("redis is back")
-            self._away = False
-        ours = [match[1].decode() for entry in found[0] if (match := _OURS.match(entry))]
-        return [UUID(job_id) for job_id in ours], list(found[1])
 
 
 def arq_function(job: Job[Any], worker_of: Callable[[dict[str, Any]], Worker]) -> Function:

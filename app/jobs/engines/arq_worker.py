@@ -10,7 +10,6 @@ from app.core.failpoints import arm
 from app.core.logging import configure_logging
 from app.jobs.engines import open_worker
 from app.jobs.engines.arq import (
-    Feed,
     HeadwayRedis,
     arq_function,
     open_redis,
@@ -18,6 +17,7 @@ from app.jobs.engines.arq import (
     redis_settings,
 )
 from app.jobs.engines.banner import announce
+from app.jobs.engines.feed import Feed
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Registry
 from app.jobs.worker import Share, Worker

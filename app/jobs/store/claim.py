@@ -22,7 +22,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import boot_id
-from app.core.db import Database, fetch, new_id, on_sqlite
+from app.core.columns import new_id
+from app.core.db import Database, fetch, on_sqlite
 from app.core.hot import SqliteTrips
 from app.jobs.store.claim_sql import (
     COLUMNS,

@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import wire
-from app.core.db import Database, fetch, new_id, now, on_sqlite
+from app.core.columns import new_id, now
+from app.core.db import Database, fetch, on_sqlite
 from app.core.hot import SqliteTrips
 from app.jobs.models import BackgroundJob, JobEvent
 from app.jobs.states import JobStatus

@@ -27,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Database, UtcDateTime, fetch, now, on_sqlite
+from app.core.columns import UtcDateTime, now
+from app.core.db import Database, fetch, on_sqlite
 from app.core.hot import SqliteTrips
 from app.jobs import states
 from app.jobs.models import BackgroundJob, JobEvent

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import now
+from app.core.columns import now
 from app.core.errors import Conflict, NotFound
 from app.jobs import states
 from app.jobs.models import BackgroundJob

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import boot_id
-from app.core.db import LeaseEnd, now, on_sqlite
+from app.core.columns import LeaseEnd, now
+from app.core.db import on_sqlite
 from app.jobs.models import BackgroundJob
 from app.jobs.states import JobStatus
 from app.jobs.store.moves import fenced

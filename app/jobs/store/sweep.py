@@ -10,7 +10,8 @@ from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import due_now, now, on_sqlite
+from app.core.columns import due_now, now
+from app.core.db import on_sqlite
 from app.jobs.models import BackgroundJob, Duty, JobEvent
 from app.jobs.states import ENDS, JobStatus
 from app.jobs.store.moves import from_now

@@ -6,7 +6,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import now, on_sqlite
+from app.core.columns import now
+from app.core.db import on_sqlite
 from app.jobs.models import WorkerRow
 from app.jobs.store.moves import from_now
 
