@@ -90,19 +90,21 @@ class _Line:
             await asyncio.wait_for(self._task, _PATIENCE)
 
     async def _drain(self) -> None:
-        pause = 0.1
+        pause, heard = 0.1, True
         while self._left:
             batch = [self._left.popleft() for _ in range(min(_BATCH, len(self._left)))]
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await self._bell.ring(batch)
             except Exception as error:  # noqa: BLE001 -- whatever it is, a ring is only a hint
-                log.warning("bell not heard", extra={"rings": len(batch), "error": repr(error)})
+                if heard:
+                    log.warning("bell not heard", extra={"rings": len(batch), "error": repr(error)})
+                heard = False
                 self._left.extendleft(reversed(batch[: _WAITING - len(self._left)]))
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, 2 * pause)
             else:
-                pause = 0.1
+                pause, heard = 0.1, True
 
 
 class JobQueue:

@@ -21,6 +21,7 @@ from tests.waiting import until
 
 BIN = Path(sys.executable).parent
 PAGES = 5000
+ROUTES = {"test_a_kind_goes_to_the_queue_that_it_is_routed_to": "ingest_extract=reading"}
 LEASE = 3
 
 
@@ -57,12 +58,17 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def service(
-    make_settings: MakeSettings, tmp_path: Path, valkey: Valkey, engine: str
+    request: pytest.FixtureRequest,
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    valkey: Valkey,
+    engine: str,
 ) -> Iterator[Service]:
     changes = {"redis_url": valkey.url} if engine == "arq" else {}
     settings = make_settings(job_lease_seconds=LEASE, **changes)
     with ExitStack() as stack:
-        service = Service(environment(settings), tmp_path / "service.log")
+        env = environment(settings, QUEUE_ROUTES=ROUTES.get(request.node.originalname, ""))
+        service = Service(env, tmp_path / "service.log")
         stack.callback(lambda: [end(process) for process in service.started])
         yield service
 
@@ -168,3 +174,25 @@ async def test_curl_as_in_the_readme(
     document = (await http.get(f"/documents/{document_id}")).json()
     assert (document["status"], document["page_count"]) == ("ready", 2)
     assert service.call("headway", "jobs", "show", job_id, "--json")
+
+
+async def test_a_kind_goes_to_the_queue_that_it_is_routed_to(
+    service: Service, http: httpx.AsyncClient, engine: str, tmp_path: Path
+) -> None:
+    """The API routes by its own QUEUE_ROUTES; only the worker of that queue takes the job."""
+    if engine == "arq":
+        others = service.start(*worker_command("arq"))
+        own: tuple[str, ...] = worker_command("arq")
+    else:
+        others = service.start(*worker_command("database"), "--queue", "default")
+        own = (*worker_command("database"), "--queue", "reading")
+    _document, job_id = await upload(http, make_pdf(tmp_path / "small.pdf", ["a page"]))
+    await asyncio.sleep(1.5)
+    waiting = (await http.get(f"/jobs/{job_id}")).json()
+    assert (waiting["status"], waiting["queue"]) == ("queued", "reading")
+
+    service.start(*own, QUEUE_NAME="reading")
+
+    done = await job_when(http, job_id, lambda job: job["completed_at"] is not None)
+    assert done["status"] == "completed"
+    assert others.poll() is None
