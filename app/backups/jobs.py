@@ -50,7 +50,7 @@ class PurgeBackup(JobArgs, kind="backup_purge"):
 
 
 async def follow_job(session: AsyncSession, change: Change) -> None:
-    """Move a backup's status with its job, as CONTRACT pairs them."""
+    """Move a backup's status with its job."""
     backup_id = UUID(str(change.args["backup_id"]))
     if change.status is JobStatus.RUNNING:
         await store.started(session, backup_id, change.job_id)

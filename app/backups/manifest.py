@@ -4,7 +4,7 @@ Every file of a backup is stored as `<first 2 hex>/<fileID>` with
 fileID = sha1(domain + "-" + relativePath). Manifest.db lists them; the property lists beside it
 describe the device. All of it may be missing, damaged or made up by a stranger.
 
-Source: domains/ios-backup.md A1 (checked there on the 3,721 rows of a real Manifest.db).
+Source: docs/formats.md, The backup folder (checked there on the 3,721 rows of a real Manifest.db).
 """
 
 import hashlib

@@ -19,7 +19,7 @@ from app.core.db import Base
 
 
 class BackupStatus(StrEnum):
-    """Where a backup stands; CONTRACT pairs each with the state of its job."""
+    """Where a backup stands; each goes with a state of its job (`jobs.follow_job`)."""
 
     REGISTERED = "REGISTERED"
     INDEXING = "INDEXING"

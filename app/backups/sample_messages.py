@@ -1,7 +1,7 @@
 """The rows of the made-up Messages database (see `app.backups.sample`).
 
 The tables have Apple's names and columns (iOS 18 generation, those that matter to a reader);
-SQLite's own are left to SQLite. Source: data/ios/SCHEMAS.md and domains/ios-backup.md A3.
+SQLite's own are left to SQLite. Source: docs/formats.md, Messages.
 """
 
 import plistlib

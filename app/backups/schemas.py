@@ -1,4 +1,4 @@
-"""Backups and what is in them, on the wire. Fields: domains/ios-backup.md, "Output"."""
+"""Backups and what is in them, on the wire."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

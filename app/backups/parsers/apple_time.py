@@ -1,6 +1,6 @@
 """Apple's absolute time, in seconds or nanoseconds, as aware UTC datetimes.
 
-Source: domains/ios-backup.md A2 "Times". Seconds count from 2001-01-01 UTC; `sms.db` has used
+Source: docs/formats.md, Times. Seconds count from 2001-01-01 UTC; `sms.db` has used
 nanoseconds since iOS 11, so the unit is decided per value.
 """
 

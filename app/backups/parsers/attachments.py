@@ -1,7 +1,7 @@
 """Files sent with messages, and where a backup keeps them.
 
 Reads `attachment`: guid, filename, uti, mime_type, transfer_name, total_bytes, is_sticker,
-hide_attachment. Source: domains/ios-backup.md A1 and A3 "Attachments".
+hide_attachment. Source: docs/formats.md, The backup folder and Messages.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Join tables held in memory, so that `message` is scanned once and no row is multiplied.
 
-Source: domains/ios-backup.md A3 (a message may have no chat, or two; attachments multiply rows).
+Source: docs/formats.md, Messages (a message may have no chat, or two; attachments multiply rows).
 """
 
 from array import array

@@ -1,6 +1,6 @@
 """What a row of `message` is: its kind, the event it reports, the effect it was sent with.
 
-Source: domains/ios-backup.md A3 "Kinds", "Tapbacks", "Effects" and "Apps".
+Source: docs/formats.md, Messages.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Reads `message.message_summary_info` (binary plist: `otr` the parts, `ec` their wordings, `rp` the
 unsent ones) and `message.payload_data` of link balloons (a keyed archive of LPLinkMetadata).
-Source: domains/ios-backup.md A3 "Edited / unsent" and "Apps"; the real plists of
+Source: docs/formats.md, Messages; the real plists of
 data/ios/messages/edited_message.
 """
 

@@ -1,6 +1,6 @@
 """What the messages parser yields. Named tuples: fast, and arrays once they are MessagePack.
 
-Field meanings: domains/ios-backup.md, "Output". Times are aware UTC datetimes; None stands for
+Field meanings: docs/formats.md. Times are aware UTC datetimes; None stands for
 whatever the source does not say. Handles are raw (a phone number, an e-mail address, a business
 id); names are resolved elsewhere, from the contacts.
 """

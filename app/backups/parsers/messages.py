@@ -4,7 +4,7 @@ Reads `message`, whose wanted columns are the fields of `RawMessage`, in one sca
 around it are read before or looked up a batch at a time (see the modules named in the imports).
 Any column may be missing: from iOS 6 to iOS 26 the table grew from 38 to 95 of them.
 
-Source: domains/ios-backup.md A3; column history in data/ios/SCHEMAS.md.
+Source: docs/formats.md, Messages.
 """
 
 from collections import Counter

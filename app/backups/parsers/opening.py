@@ -3,7 +3,7 @@
 Nothing is ever written beside or into the source: a database without write-ahead log is opened
 where it lies, `immutable`; for one with a log (or a cut-off end) a private copy is made.
 
-Source: domains/ios-backup.md A2, FAULTS.md "Opening untrusted SQLite", sqlite.org/security.html.
+Source: docs/formats.md, Opening a database; sqlite.org/security.html.
 """
 
 import shutil

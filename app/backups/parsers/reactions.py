@@ -2,7 +2,7 @@
 
 Reads `message`: associated_message_guid, associated_message_type, associated_message_emoji,
 handle_id, is_from_me, date, destination_caller_id, account.
-Source: domains/ios-backup.md A3 "Tapbacks".
+Source: docs/formats.md, Messages.
 """
 
 import sqlite3

@@ -4,7 +4,7 @@ The source is never written to, only SELECT can run, nothing but plain tables is
 has a deadline, and damaged pages cost no more than the rows on them. `opening` has the rules by
 which the file is opened.
 
-Source: domains/ios-backup.md A2 (rowid-range salvage measured there), FAULTS.md.
+Source: docs/formats.md, Opening a database.
 """
 
 import sqlite3

@@ -3,7 +3,7 @@
 Since iOS 16 `message.text` is often NULL and this blob is the only place of the text. `text_of`
 takes the text out in a microsecond; `read` unarchives the whole blob for the attributes.
 
-Source: domains/ios-backup.md A3; the format itself is in `app.backups.parsers.unarchiver`.
+Source: docs/formats.md, Messages; the format itself is in `app.backups.parsers.unarchiver`.
 """
 
 from collections.abc import Mapping

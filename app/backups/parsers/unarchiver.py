@@ -4,7 +4,7 @@ A stream is a header and typed groups. A group names its type ("@" object, "+" b
 ...) and gives the values. Strings and objects are shared: 0x84 announces a new one, 0x92 + n
 refers to the n-th; strings and objects are counted apart.
 
-Source: the byte-level description in domains/ios-backup.md A3, checked on the real blobs of
+Source: docs/formats.md, Messages (typedstream), checked on the real blobs of
 data/ios/messages.
 """
 
