@@ -23,6 +23,7 @@ log = logging.getLogger("worker")
 SWEEP_SECONDS = 5.0  # between two sweeps for lost rings, over all processes
 _GRACE = 2.0  # after an outage live owners renew first
 _LATE = 1.5  # a look this late, in seconds, means that this process or machine had stopped
+_TIDY_SECONDS = 60.0
 _DEAD_AFTER = 600.0  # seconds after which the row of a worker that was killed is removed
 
 Gone = Callable[[Sequence[sweep.Waiting]], Awaitable[Sequence[sweep.Waiting]]]
@@ -43,6 +44,7 @@ class Rescue:
         self._max_jobs = max_jobs
         self._trouble_until = boot_seconds() + _GRACE
         self._last_look = boot_seconds()
+        self._tidied = -_TIDY_SECONDS
 
     def outage(self) -> None:
         """Note that the database was away: lapsed leases may be renewed in a moment."""
@@ -103,6 +105,13 @@ class Rescue:
         return await self._db.run(
             lambda session: sweep.take_duty(session, "sweep", holder, SWEEP_SECONDS), patience=2
         )
+
+    async def tidy_now_and_then(self) -> None:
+        """Tidy up, at most once a minute: it looks at every queued row."""
+        moment = boot_seconds()
+        if moment - self._tidied >= _TIDY_SECONDS:
+            self._tidied = moment
+            await self.tidy()
 
     async def tidy(self) -> None:
         """Give up kinds that nobody has known for a day; forget workers that were killed."""

@@ -154,7 +154,3 @@ class Registry(Mapping[str, Job[Any]]):
 
     def __len__(self) -> int:
         return len(self._jobs)
-
-    def only(self, kinds: Iterable[str]) -> "Registry":
-        """The same registry with nothing but `kinds`."""
-        return Registry(self._jobs[kind] for kind in kinds)

@@ -237,7 +237,7 @@ class Worker:
     async def _sweep_once(self) -> None:
         if await self._rescue.on_duty():
             await self._rescue.ring_again(await self._queues(), self._rings_gone)
-            await self._rescue.tidy()
+            await self._rescue.tidy_now_and_then()
 
     async def _knock(self) -> None:
         while True:

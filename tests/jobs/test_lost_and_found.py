@@ -178,3 +178,13 @@ def test_a_live_process_is_never_gone() -> None:
     assert me.is_gone(str(Identity(me.host, me.boot, me.namespace, 2**22 - 3, "1")))
     assert not me.is_gone(str(Identity("elsewhere", me.boot, me.namespace, 2**22 - 3, "1")))
     assert not me.is_gone(str(Identity(me.host, "other-boot", me.namespace, 2**22 - 3, "1")))
+
+
+async def test_the_queues_that_hold_work_are_found(resources: Resources) -> None:
+    routed = JobQueue(Registry([tick, stranger]), {"tick": "b", "stranger": "a"}, Ringer())
+    async with resources.db.transaction() as session:
+        assert await sweep.queues_in_use(session) == []
+        for _ in range(3):
+            await routed.enqueue(session, Tick())
+            await routed.enqueue(session, Stranger())
+        assert await sweep.queues_in_use(session) == ["a", "b"]
