@@ -5,6 +5,7 @@ one that stays away is `Unavailable` within five seconds.
 """
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
@@ -105,7 +106,8 @@ class SqliteReader(_Patient):
 
     async def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Line]:
         connection = self._connection or await self._open()
-        found = await connection.execute_fetchall(_for_sqlite(sql), values)
+        named = {f"v{n}": value for n, value in enumerate(values, 1)}
+        found = await connection.execute_fetchall(_for_sqlite(sql), named)
         return list(found)
 
     async def _open(self) -> aiosqlite.Connection:
@@ -134,8 +136,10 @@ def _for_postgresql(sql: str) -> str:
 
 
 @lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _for_sqlite(sql: str) -> str:
-    return sql.replace("{now}", "headway_now()")
+    # Numbered placeholders with a plain sequence are deprecated since Python 3.12.
+    return re.sub(r"\?(\d+)", r":v\1", sql.replace("{now}", "headway_now()"))
 
 
 def _is_passing(error: Exception) -> bool:
