@@ -21,8 +21,13 @@ from tests.waiting import until
 
 BIN = Path(sys.executable).parent
 PAGES = 5000
+DEPLOYMENTS = [("postgresql", "arq"), ("postgresql", "database"), ("sqlite", "database")]
 ROUTES = {"test_a_kind_goes_to_the_queue_that_it_is_routed_to": "ingest_extract=reading"}
 LEASE = 3
+
+pytestmark = pytest.mark.parametrize(
+    ("database_url", "engine"), DEPLOYMENTS, indirect=["database_url"]
+)
 
 
 class Service:
@@ -48,12 +53,6 @@ class Service:
             env=self.env, cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.strip()
-
-
-@pytest.fixture(params=["arq", "database"])
-def engine(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
 
 
 @pytest.fixture

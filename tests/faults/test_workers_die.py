@@ -72,7 +72,7 @@ async def test_a_frozen_worker_changes_nothing_when_it_thaws(field: Field) -> No
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", ["exit", "segfault"])
+@pytest.mark.parametrize("how", ["exit", pytest.param("segfault", marks=pytest.mark.slow)])
 async def test_what_kills_three_workers_in_a_row_is_poison(field: Field, how: str) -> None:
     poison = await field.ask(Poison(how=how))
     bystanders = [await field.ask(Await(seconds=0.05)) for _ in range(5)]
@@ -108,6 +108,7 @@ async def test_a_handler_that_blocks_the_loop_is_charged_and_the_process_ends_wi
     assert [event.kind for event in await field.events(innocent)][-1] == "released"
 
 
+@pytest.mark.slow
 async def test_a_live_sibling_is_never_recovered(field: Field) -> None:
     jobs = [await field.ask(Await(seconds=7)) for _ in range(6)]
     steady = field.worker()
