@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -50,7 +51,7 @@ def _paths(text: Any) -> Any:
     return tuple(Path(part) for part in text.split(os.pathsep) if part)
 
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 QueueName = Annotated[str, Field(pattern=rf"^{_NAME.pattern}$")]
 
@@ -82,16 +83,16 @@ class Settings(BaseSettings):
     arq_max_jobs: Annotated[int, Field(ge=1, le=10_000)] = Field(
         10, description="jobs at once in a worker, both engines"
     )
-    arq_keep_result: Annotated[float, Field(ge=0)] = Field(
+    arq_keep_result: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         3600, description="seconds for which an ended job is certain to be readable"
     )
-    job_retention_days: Annotated[float, Field(ge=0)] = Field(
+    job_retention_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         30, description="days for which ended jobs are kept (maintenance kinds: 1)"
     )
-    job_lease_seconds: Annotated[float, Field(ge=1)] = Field(
+    job_lease_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         15, description="a running job whose lease is this old has lost its worker"
     )
-    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = Field(
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         8, description="how long builds and deployments may go on after SIGTERM"
     )
     worker_poll_interval: Seconds = Field(
@@ -172,6 +173,27 @@ class Settings(BaseSettings):
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("blob_url")
+    @classmethod
+    def _known_blobs(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if (
+            value
+            and not (parts.scheme == "file" and parts.path)
+            and not (parts.scheme == "s3" and parts.netloc)
+        ):
+            raise ValueError("must be file:///folder or s3://bucket/prefix")
+        return value
+
+    @field_validator("mail_allowed")
+    @classmethod
+    def _a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError("not a regular expression") from error
         return value
 
     @model_validator(mode="after")

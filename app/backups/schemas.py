@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from sqlalchemy import RowMapping
 
 from app.backups.item_ids import ItemIds
@@ -26,6 +26,12 @@ _Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whi
 Row = RowMapping
 
 
+_NOT_YET = (
+    "accepted and kept nowhere: this version decrypts nothing, "
+    "and the indexing of an encrypted backup ends with `encrypted`"
+)
+
+
 class NewBackup(BaseModel):
     """A backup to index: its folder, or its databases one by one."""
 
@@ -39,6 +45,7 @@ class NewBackup(BaseModel):
     name: _Name | None = None
     path: _Path | None = None
     artifacts: Annotated[dict[LogicalName, _Path], Field(min_length=1)] | None = None
+    password: SecretStr | None = Field(None, description=_NOT_YET)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -51,9 +58,11 @@ class NewBackup(BaseModel):
 
 
 class IndexAgain(BaseModel):
-    """Nothing can be said about it yet."""
+    """What to index a backup with once more."""
 
     model_config = ConfigDict(extra="forbid")
+
+    password: SecretStr | None = Field(None, description=_NOT_YET)
 
 
 class Warned(BaseModel):

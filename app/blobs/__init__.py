@@ -135,7 +135,10 @@ def open_blobs(url: str) -> Blobs:
         folder = Path(unquote(parts.path))
         folder.mkdir(parents=True, exist_ok=True)
         return Blobs(LocalStore(str(folder)), folder)
-    return Blobs(from_url(url), None)
+    try:
+        return Blobs(from_url(url), None)
+    except Exception:  # noqa: BLE001 -- what it says may hold the credentials of the address
+        raise Unavailable("BLOB_URL names no store that can be opened") from None
 
 
 async def _receive(chunks: AsyncIterator[bytes], path: Path, limit_bytes: int) -> Blob:

@@ -17,6 +17,7 @@ from app.cli.local import require_database
 from app.core.clock import utcnow
 from app.core.db import Database
 from app.core.errors import AppError
+from app.core.logging import without_secrets
 from app.settings import Settings
 
 FINE, WARNING, BAD = "ok", "warn", "FAIL"
@@ -122,7 +123,7 @@ async def blob_store(settings: Settings) -> Finding:
     async def look() -> Finding:
         blobs = await asyncio.to_thread(open_blobs, settings.blob_url)
         await blobs.check()
-        return Finding("blob store", FINE, f"{settings.blob_url} can be written")
+        return Finding("blob store", FINE, f"{without_secrets(settings.blob_url)} can be written")
 
     mend = "make the folder writable for this user, or correct BLOB_URL and its credentials"
     return await within_time("blob store", mend, look)

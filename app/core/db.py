@@ -212,10 +212,11 @@ def asyncpg_dsn(url: URL) -> str:
 
 def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:
     # A statement whose task was cancelled leaves its cursor alive, and a closed connection keeps
-    # the writer's lock for as long as that cursor lives.
+    # the writer's lock for as long as that cursor lives: so undo first, then close.
     if connection is not None:
         with suppress(ValueError):  # it is closed already
             connection.run_async(lambda raw: raw.rollback())
+            connection.run_async(lambda raw: raw.close())
 
 
 def _begin_sqlite(connection: Any) -> None:

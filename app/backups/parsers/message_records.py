@@ -26,7 +26,7 @@ class Conversation(NamedTuple):
 class Reaction(NamedTuple):
     """What somebody last thought of a message."""
 
-    kind: str  # love, like, dislike, laugh, emphasize, question, emoji, sticker, other
+    kind: str  # love, like, dislike, laugh, emphasise, question, emoji, sticker, other
     emoji: str | None  # only with kind "emoji"
     sender: str | None
     is_from_me: bool

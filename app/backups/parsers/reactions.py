@@ -14,7 +14,7 @@ from app.backups.parsers.message_records import Reaction
 from app.backups.parsers.source import Row, Source, Table
 
 FIRST_REACTION, FIRST_REMOVAL, AFTER_REMOVALS = 2000, 3000, 4000  # associated_message_type
-_KINDS = ("love", "like", "dislike", "laugh", "emphasize", "question", "emoji", "sticker")
+_KINDS = ("love", "like", "dislike", "laugh", "emphasise", "question", "emoji", "sticker")
 _STICKER = 7
 _TABLE = Table(
     "message",

@@ -82,10 +82,13 @@ class HeadwayRedis(ArqRedis):
         return pipe
 
     async def zcard(self, name: Any) -> Any:
-        """How many entries wait, and how many jobs run here: a burst is over at zero."""
+        """How many entries wait, and how many jobs run here: a burst is over at zero.
+
+        While Redis is away the table is worked off, so what runs is what there is.
+        """
         with suppress(*REDIS_GONE):
             return int(await super().zcard(name)) + self.running()
-        return self.running() + 1
+        return self.running()
 
     async def psetex(self, *args: Any, **kwargs: Any) -> Any:
         """Arq's health record; while Redis is away there is none, and the worker goes on."""

@@ -155,7 +155,7 @@ async def events(
     """The audit trail of a job, oldest first, and how many lines it has."""
     counted = await reader.rows("SELECT count(*) FROM job_events WHERE job_id = ?1", job_id)
     listed = await reader.rows(
-        "SELECT seq, at, kind, attempt, worker, CAST(data AS text) FROM job_events "
+        "SELECT seq, at, kind, attempt, worker, coalesce(CAST(data AS text), '{}') FROM job_events "
         "WHERE job_id = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3",
         job_id,
         limit,

@@ -149,7 +149,7 @@ def test_the_latest_reaction_of_each_person_stands(phone: Phone) -> None:
         ("like", None, "+15550100001", False),
         ("laugh", None, "bo@example.com", False),
         ("emoji", "🔥", "bo@example.com", False),
-        ("emphasize", None, "+1555", True),
+        ("emphasise", None, "+1555", True),
     ]
     assert message.reactions[0].at == from_apple(3 * SECOND)
 
