@@ -7,6 +7,7 @@ one that stays away is `Unavailable` within five seconds.
 import asyncio
 import re
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -52,12 +53,13 @@ class _Patient(Reader):
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
+    @abstractmethod
     async def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Line]:
-        raise NotImplementedError
+        """All rows, in one try."""
 
+    @abstractmethod
     async def close(self) -> None:
         """Give the connections back."""
-        raise NotImplementedError
 
 
 class PostgresReader(_Patient):
