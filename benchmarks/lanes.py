@@ -22,6 +22,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
+from app.chaos.servers import postgres_server, valkey_server
 from app.core.db import Base
 from app.core.loops import run
 from app.jobs.engines import open_queue
@@ -29,7 +30,6 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from tests.engines.jobs import Laned, Shaky, registry
 from tests.processes import environment, worker
-from tests.servers import postgres_server, valkey_server
 
 _ENGINES = ("arq", "database", "arq", "database")
 

@@ -30,6 +30,7 @@ from typing import Any
 from sqlalchemy import text
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
+from app.chaos.servers import postgres_server, scratch, valkey_server
 from app.core.columns import new_id
 from app.core.db import Base
 from app.core.loops import run
@@ -39,7 +40,6 @@ from app.jobs.worker import Share
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from benchmarks.jobs import Noop, noted, registry
-from tests.servers import postgres_server, scratch, valkey_server
 
 ENGINES = ("postgresql", "sqlite", "arq")
 

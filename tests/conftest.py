@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
+from app.chaos.servers import Postgres, Valkey, postgres_server, valkey_server
 from app.core.db import Base, Database
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 
 _numbers = itertools.count()
 

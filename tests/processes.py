@@ -32,15 +32,16 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
     return kept | given | changes
 
 
-def start_worker(
-    engine: str, env: Mapping[str, str], log: Path, module: str = "tests.engines"
-) -> subprocess.Popen[bytes]:
-    """Start a worker of `engine` (arq or database) that writes to `log`."""
+def start_worker(engine: str, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a worker of `engine` (arq or database) that writes to `log`.
+
+    It knows the jobs of the module that TEST_JOBS in `env` names, else the conformance suite's.
+    """
     if engine == "arq":
         arq = str(Path(sys.executable).with_name("arq"))
-        command = [arq, f"{module}.arq_worker.WorkerSettings"]
+        command = [arq, "tests.engines.arq_worker.WorkerSettings"]
     else:
-        command = [sys.executable, "-m", f"{module}.database_worker"]
+        command = [sys.executable, "-m", "tests.engines.database_worker"]
     with log.open("ab") as out:
         return subprocess.Popen(command, env=dict(env), cwd=ROOT, stdout=out, stderr=out)
 
@@ -58,11 +59,9 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) 
 
 
 @contextmanager
-def worker(
-    engine: str, env: Mapping[str, str], log: Path, module: str = "tests.engines"
-) -> Iterator[subprocess.Popen[bytes]]:
+def worker(engine: str, env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker process while the block lasts."""
-    process = start_worker(engine, env, log, module)
+    process = start_worker(engine, env, log)
     try:
         yield process
     finally:

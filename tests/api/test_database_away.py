@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.chaos.servers import Postgres, postgres_server
 from app.core.db import Base
 from app.main import create_app
 from app.settings import Settings
 from tests.api.conftest import PARTS, Api, ask
-from tests.servers import Postgres, postgres_server
 
 pytestmark = pytest.mark.fault
 

@@ -3,10 +3,10 @@
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.chaos.servers import Valkey, free_port
 from app.core.db import Database
 from app.main import Parts
 from tests.api.conftest import JOBS, Api, OpenApi, ask, router
-from tests.servers import Valkey, free_port
 
 _NAMES = {
     "headway_jobs",

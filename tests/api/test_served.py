@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, Phase
 from schemathesis.core.result import Ok
 
 from app.api.auth import create_token
+from app.chaos.servers import free_port
 from app.core.db import Database
 from app.main import create_app
 from app.resources import open_resources
@@ -29,7 +30,6 @@ from app.settings import Settings
 from tests.api.conftest import PARTS, Count, count
 from tests.conftest import MakeSettings
 from tests.harness import JobHarness
-from tests.servers import free_port
 
 _WAIT = 20.0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
+from app.chaos.servers import Postgres
 from app.core.db import Base
-from tests.servers import Postgres
 
 TOP = Path(__file__).parents[2]
 _numbers = itertools.count()

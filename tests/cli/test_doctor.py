@@ -2,8 +2,8 @@ import json
 import time
 from pathlib import Path
 
+from app.chaos.servers import Valkey
 from tests.cli.conftest import Rows, Terminal
-from tests.servers import Valkey
 
 NAMES = ["database", "Redis", "migrations", "model", "blob store", "disk"]
 AWAY = {

@@ -6,11 +6,11 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.catalogue import registry
+from app.chaos.servers import Valkey
 from app.cli import worker
 from app.jobs.engines import open_queue
 from app.jobs.maintenance import Prune
 from tests.cli.conftest import Rows, Terminal
-from tests.servers import Valkey
 
 
 async def test_a_burst_for_redis_does_what_was_rung_for(

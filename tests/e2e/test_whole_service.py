@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.chaos.servers import Valkey, free_port
 from app.documents.sample import make_pdf
 from tests.conftest import MakeSettings
 from tests.processes import ROOT, end, environment
-from tests.servers import Valkey, free_port
 from tests.waiting import until
 
 BIN = Path(sys.executable).parent

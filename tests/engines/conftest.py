@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from app.chaos.servers import Valkey
 from app.jobs.engines import open_queue
 from app.jobs.engines.inline import run_all
 from app.jobs.models import BackgroundJob
@@ -18,7 +19,6 @@ from tests.conftest import MakeSettings
 from tests.engines.jobs import registry
 from tests.harness import JobHarness
 from tests.processes import environment, worker
-from tests.servers import Valkey
 from tests.waiting import until
 
 

@@ -11,7 +11,7 @@ from app.jobs.worker import Share
 from app.resources import open_resources
 from app.settings import load_settings
 from app.worker.database import on_signals
-from tests.engines.jobs import registry
+from tests.engines.which import known
 
 
 async def main() -> None:
@@ -23,7 +23,7 @@ async def main() -> None:
     share = Share(engine="database", max_jobs=settings.arq_max_jobs)
     async with (
         open_resources(settings) as resources,
-        open_worker(resources, registry(), [], share) as worker,
+        open_worker(resources, *known(), share) as worker,
     ):
         await serve(worker, stop, poll=settings.worker_poll_interval)
 

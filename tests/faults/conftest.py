@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from app.chaos.servers import Valkey, valkey_server
 from app.jobs.engines import open_queue
 from app.jobs.models import BackgroundJob, JobEvent
 from app.jobs.queue import JobQueue
@@ -17,10 +18,9 @@ from app.jobs.spec import JobArgs
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from tests.conftest import MakeSettings
-from tests.engines.jobs import registry
+from tests.faults.jobs import registry
 from tests.harness import JobHarness
 from tests.processes import end, environment, start_worker
-from tests.servers import Valkey, valkey_server
 from tests.waiting import until
 
 
@@ -38,7 +38,8 @@ class Field:
         self._processes: list[Popen[bytes]] = []
 
     def worker(self, engine: str = "database", **changes: str) -> "Popen[bytes]":
-        process = start_worker(engine, environment(self.settings, **changes), self.log)
+        given = {"TEST_JOBS": "tests.faults.jobs"} | changes
+        process = start_worker(engine, environment(self.settings, **given), self.log)
         self._processes.append(process)
         return process
 

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from app.chaos.servers import Valkey
 from app.jobs.engines.arq import ArqBell, open_redis, queue_key
 from app.jobs.queue import Ring
 from tests.engines.jobs import Await, Count
 from tests.faults.conftest import Field
-from tests.servers import Valkey
 
 pytestmark = pytest.mark.fault
 

@@ -9,7 +9,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unicodedata import normalize
 
 import pytest
@@ -17,35 +16,13 @@ import pytest
 from app.core.processes import ChildDied, ChildPool, Refused
 from app.documents.extraction import pdf_children
 from app.documents.pdf import Page
+from tests.real.pdf_classes import FOLDER, manifest, may_end_as, needs_pdfs
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "pdfs"
-
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(not (FOLDER / "manifest.json").exists(), reason=f"no PDFs in {FOLDER}"),
-]
+pytestmark = needs_pdfs
 
 MIB = 1024 * 1024
 WORKER_MEMORY_BYTES, CHILD_MEMORY_BYTES = 350 * MIB, 512 * MIB
 SECONDS_PER_FILE, SECONDS_IN_ALL = 30.0, 60.0
-PAGES_PER_SECOND = 400
-
-# What each class of the manifest may end as.
-ALLOWED = {
-    "text": {"text"},
-    "text_or_clean_failure": {"text", "no_text", "needs_ocr", "page_errors", "corrupt"},
-    "needs_ocr": {"needs_ocr"},
-    "password_required": {"password_required"},
-    "isolate_hostile": {"text", "hostile", "too_large"},
-    "reject_invalid": {"not_a_pdf", "corrupt"},
-    "no_text": {"no_text"},
-    "zero_pages": {"no_pages"},
-}
-# Files where what PDFium sees differs from the class in the manifest, with the reason.
-ALSO_ALLOWED = {
-    "inline-image.pdf": {"text"},  # four letters beside an image of a twentieth of the page
-    "encrypted_doc_no_id.pdf": {"needs_ocr", "no_text"},  # no library finds a word in it
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +48,7 @@ async def test_every_file_ends_in_its_class(outcomes: dict[str, Outcome]) -> Non
     unexpected = {
         entry["file"]: endings[entry["file"]]
         for entry in manifest()
-        if endings[entry["file"]]
-        not in ALLOWED[entry["expect"]] | ALSO_ALLOWED.get(entry["file"], set())
+        if endings[entry["file"]] not in may_end_as(entry)
     }
 
     assert unexpected == {}
@@ -126,17 +102,6 @@ async def test_a_bomb_stays_below_the_memory_bounds(file: str) -> None:
     assert child_peak <= CHILD_MEMORY_BYTES
 
 
-@pytest.mark.parametrize("file", ["GeoTopo-komprimiert.pdf", "pages_5000.pdf"])
-async def test_extraction_is_fast_enough_isolation_included(file: str) -> None:
-    best = 0.0
-    for _ in range(3):  # the machine is shared: the best of three
-        async with pdf_children(1) as children:
-            found = await outcome(children, FOLDER / file)
-            best = max(best, len(found.pages) / found.seconds)
-
-    assert best >= PAGES_PER_SECOND
-
-
 async def outcome(children: ChildPool, path: Path) -> Outcome:
     """Read one file; the time includes the start of a child."""
     pages: list[Page] = []
@@ -175,8 +140,3 @@ def peak_bytes(pid: int) -> int:
         return 0
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(peak[1]) * 1024 if peak else 0
-
-
-def manifest() -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
-    return entries

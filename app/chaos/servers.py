@@ -40,9 +40,11 @@ class Postgres:
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "postgres") -> str:
+        """The address of one database."""
         return f"postgresql://headway@127.0.0.1:{self.port}/{database}"
 
     def init(self) -> None:
+        """Make the cluster: trusting everybody on this host, owned by nobody in particular."""
         for path in (self.folder, self.folder / "data", self.folder / "sock"):
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o700 if path.name == "data" else 0o755)
@@ -59,6 +61,7 @@ class Postgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_as_nobody())
 
     def start(self) -> None:
+        """Start the server and wait until it answers."""
         log = (self.folder / "log").open("ab")
         data, sock = str(self.folder / "data"), str(self.folder / "sock")
         command = [str(self._bin / "postgres"), "-D", data, "-k", sock, "-p", str(self.port)]
@@ -70,6 +73,7 @@ class Postgres:
         self.wait()
 
     def wait(self) -> None:
+        """Wait until the server answers. Raises TimeoutError after twenty seconds."""
         ready: list[str | Path] = [
             self._bin / "pg_isready",
             "-q",
@@ -81,6 +85,7 @@ class Postgres:
         _until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL")
 
     def psql(self, sql: str, database: str = "postgres") -> str:
+        """Run one statement as the superuser; its output, unaligned."""
         command: list[str | Path] = [
             self._bin / "psql",
             "-qXAt",
@@ -116,9 +121,11 @@ class Valkey:
 
     @property
     def url(self) -> str:
+        """The address of its first database."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        """Start the server, empty, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--dir", self.folder]
@@ -127,6 +134,7 @@ class Valkey:
         _until(self._answers, "Valkey")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Send `how` and wait for the end; what it kept in memory is gone."""
         if self.process is not None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(how)
@@ -144,6 +152,7 @@ class Valkey:
 
 @contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
+    """A folder for as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix=f"headway-{prefix}-"))
     folder.chmod(0o755)
     try:
@@ -154,6 +163,7 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
+    """A PostgreSQL while the block lasts; not `durable`: it does not wait for the disk."""
     with scratch("postgres") as folder:
         server = Postgres(folder, durable=durable)
         server.init()
@@ -166,6 +176,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
 
 @contextmanager
 def valkey_server() -> Iterator[Valkey]:
+    """A Valkey while the block lasts."""
     with scratch("valkey") as folder:
         server = Valkey(folder)
         server.start()
@@ -199,4 +210,4 @@ def _until(ready: object, what: str) -> None:
     while not ready():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not start")
-        time.sleep(0.02)
+        time.sleep(0.02)  # noqa: TID251 -- no loop runs here yet
