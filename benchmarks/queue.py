@@ -5,7 +5,8 @@
     python -m benchmarks.queue --finished 1000000  with so many finished rows in the table
 
 Drain: so many tracked no-op jobs are in the table before one worker process starts; the rate is
-from the first start to the last completion, events and rows included, as the rows say. Pick-up:
+from the first start to the last completion, events and rows included, as the rows say. "hooked"
+is a kind whose claim and ending move a domain's row in the same transaction. Pick-up:
 an idle worker, one job at a time at random gaps; from before the enqueue (the durable commit
 included) to the first line of the handler.
 """
@@ -91,13 +92,13 @@ async def create_tables(resources: Resources) -> None:
         await connection.run_sync(Base.metadata.create_all)
 
 
-async def fill(resources: Resources, jobs: int, finished: int) -> None:
+async def fill(resources: Resources, jobs: int, finished: int, kind: str = "noop") -> None:
     """Put finished rows first, then queued ones, as bulk inserts."""
     insert = (
         "INSERT INTO background_jobs (id, kind, queue, status, args, run_after, created_at,"
         " completed_at, max_attempts, processed_items, failed_items, progress_percent, attempt,"
         " lapses, priority, cancel_requested, version, ring)"
-        " VALUES (:id, 'noop', 'default', :status, :args, :now, :now, :done, 1, 0, 0, 0, 0, 0, 0,"
+        " VALUES (:id, :kind, 'default', :status, :args, :now, :now, :done, 1, 0, 0, 0, 0, 0, 0,"
         " false, 1, 1)"
     )
     from datetime import UTC, datetime, timedelta
@@ -110,6 +111,7 @@ async def fill(resources: Resources, jobs: int, finished: int) -> None:
             rows = [
                 {
                     "id": str(new_id()) if plain else new_id(),
+                    "kind": kind,
                     "status": status,
                     "args": json.dumps({"number": n}),
                     "now": now,
@@ -152,11 +154,13 @@ async def drained(resources: Resources, jobs: int) -> float:
     raise TimeoutError("the queue was not drained")
 
 
-async def drain(engine: str, jobs: int, finished: int, with_analyze: bool) -> float:
+async def drain(
+    engine: str, jobs: int, finished: int, with_analyze: bool, kind: str = "noop"
+) -> float:
     with place(engine, max_jobs=200) as at:
         async with open_resources(at.settings) as resources:
             await create_tables(resources)
-            await fill(resources, jobs, finished)
+            await fill(resources, jobs, finished, kind)
             if with_analyze:
                 await analyze(resources)
             with worker(at):
@@ -221,6 +225,7 @@ async def main() -> None:
     for engine in options.engines:
         rates = {"empty": await drain(engine, options.jobs, 0, False)}
         rates["after ANALYZE"] = await drain(engine, options.jobs, 0, True)
+        rates["hooked"] = await drain(engine, options.jobs, 0, True, "followed")
         if options.finished:
             name = f"with {options.finished:,} finished"
             rates[name] = await drain(engine, options.jobs, options.finished, True)

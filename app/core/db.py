@@ -4,12 +4,9 @@
 for the few statements that decide the pace, `passing.py` which errors are worth another try.
 """
 
-import asyncio
 import os
-import random
 import secrets
 import sqlite3
-import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncSession,
@@ -32,7 +29,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase
 
 from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, prepare_sqlite
-from app.core.passing import is_passing
+from app.core.passing import patiently
 
 T = TypeVar("T")
 Hook = Callable[[], Awaitable[None] | None]
@@ -74,7 +71,7 @@ class Database:
             thread = {"check_same_thread": False}  # for `let_go`
             options |= {"connect_args": {"timeout": BUSY_SECONDS} | thread, "pool_size": 5}
         else:
-            options |= {"pool_size": pool_size, "max_overflow": 5, "pool_pre_ping": True}
+            options |= {"pool_size": pool_size, "max_overflow": 5}
             options["connect_args"] = {"timeout": 5, "command_timeout": 60}
             options["connect_args"]["server_settings"] = {"application_name": application}
         self.engine = create_async_engine(self.url, **options)
@@ -82,6 +79,8 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", self._prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self.engine.sync_engine, "invalidate", _undo_sqlite)
+        else:
+            event.listen(self.engine.sync_engine, "checkout", _replace_lost)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
         self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn, application)
@@ -99,12 +98,14 @@ class Database:
         rollback they are dropped. On SQLite the transaction holds the writer's lock from its
         first statement (BEGIN IMMEDIATE), so keep other waits out of it.
         """
-        async with self._sessions.begin() as session:
-            yield session
-        for hook in session.info.pop(_HOOKS, []):
-            pending = hook()
-            if pending is not None:
-                await pending
+        async with self._sessions() as session:
+            async with session.begin():
+                yield session
+            # Before the connection goes back: on SQLite that is another hop to its thread.
+            for hook in session.info.pop(_HOOKS, []):
+                pending = hook()
+                if pending is not None:
+                    await pending
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
@@ -122,16 +123,12 @@ class Database:
             work: called with a new session each time; it must not keep what it was given.
             patience: seconds after which the last error is raised.
         """
-        deadline, pause = time.monotonic() + patience, 0.02
-        while True:
-            try:
-                async with self.transaction() as session:
-                    return await work(session)
-            except Exception as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
-                    raise
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 -- jitter
-                pause = min(1.0, 2 * pause)
+
+        async def once() -> T:
+            async with self.transaction() as session:
+                return await work(session)
+
+        return await patiently(once, patience)
 
     def let_go(self) -> None:
         """From a thread, while the loop is blocked for good: undo what SQLite has open here.
@@ -208,6 +205,13 @@ def database_url(address: str) -> URL:
 def asyncpg_dsn(url: URL) -> str:
     """The same address for asyncpg itself."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _replace_lost(connection: Any, _record: Any, _fairy: Any) -> None:
+    # A server that went away has closed its connections, and the driver knows without asking:
+    # a ping would be one more round trip for every transaction.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:

@@ -1,10 +1,37 @@
 """Which database errors pass: the same transaction may succeed when it is run again."""
 
+import asyncio
+import random
 import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+T = TypeVar("T")
+
+OUTAGE_PATIENCE = 3600.0  # seconds for which steps and endings wait for a database that is away
+
+
+async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Do `work` again and again while what stops it is passing.
+
+    Args:
+        work: called anew each time.
+        seconds: after which the last error is raised.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.02
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not is_passing(error) or time.monotonic() + pause > deadline:
+                raise
+        await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 -- jitter
+        pause = min(1.0, 2 * pause)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -29,6 +56,11 @@ def is_passing(error: BaseException) -> bool:
         OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError
     )
     return isinstance(error, gone)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a database said it: passing, and not just any error of the system's."""
+    return is_passing(error) and not isinstance(error, OSError)
 
 
 def _passing_state(state: str) -> bool:

@@ -17,9 +17,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Database, after_commit
+from app.core.db import after_commit
+from app.core.failpoints import failpoint
 from app.jobs.spec import JobArgs, Registry
-from app.jobs.store.insert import Request, Stored, store, store_at_once
+from app.jobs.store.insert import Request, Stored, store
 
 log = logging.getLogger(__name__)
 
@@ -49,25 +50,39 @@ class Doorbell(Protocol):
         ...
 
 
-class Ringer:
-    """Rings in the background, so that a ring never delays or fails a request or a commit."""
+class NearBell(Protocol):
+    """Tells the workers of this host."""
 
-    def __init__(self, *bells: Doorbell, own: Doorbell | None = None) -> None:
+    def ring(self) -> None:
+        """Wake them, at once and without an error; where there are none, nothing happens."""
+        ...
+
+
+class Ringer:
+    """Rings so that a ring never delays or fails a request or a commit."""
+
+    def __init__(
+        self, *bells: Doorbell, near: NearBell | None = None, by_commit: bool = False
+    ) -> None:
         """Ring all bells; one that does not answer keeps none of the others waiting.
 
-        `own` is the database's, which some commits ring by themselves.
+        `near` is rung at once, the others in the background. `by_commit` says that whoever
+        stores a row shall let its commit announce it; then new rows need no other ring.
         """
-        self._own = [_Line(own)] if own is not None else []
+        self.by_commit = by_commit
+        self._near = near
         self._lines = [_Line(bell) for bell in bells]
 
-    def ring(self, ring: Ring, *, heard_commit: bool = False) -> None:
-        """Leave a ring. Returns at once. `heard_commit`: the commit has rung the own bell."""
-        for line in self._lines if heard_commit else [*self._own, *self._lines]:
+    def ring(self, ring: Ring) -> None:
+        """Leave a ring. Returns at once."""
+        if self._near is not None:
+            self._near.ring()
+        for line in self._lines:
             line.leave(ring)
 
     async def close(self) -> None:
         """Ring what is left, within the patience of one batch, and stop."""
-        await asyncio.gather(*(line.close() for line in [*self._own, *self._lines]))
+        await asyncio.gather(*(line.close() for line in self._lines))
 
 
 class _Line:
@@ -131,23 +146,11 @@ class JobQueue:
         if the transaction rolls back, nothing was asked. While an equal job (same unique key)
         is queued or running, that one is given back instead.
         """
-        stored = await store(session, self.request(args, owner_id, parent_id, run_after))
+        request = self.request(args, owner_id, parent_id, run_after)
+        stored = await store(session, request, announce=self._ringer.by_commit)
         if stored.new:
-            self.ring_after(session, stored)
-        return stored
-
-    async def enqueue_at_once(
-        self, db: Database, args: JobArgs, *, owner_id: UUID | None = None
-    ) -> Stored:
-        """Ask for a job that belongs to no other write: committed when this returns, in one trip.
-
-        Like `enqueue` otherwise.
-        """
-        stored = await store_at_once(db, self.request(args, owner_id))
-        if stored is None:
-            return await db.run(lambda session: self.enqueue(session, args, owner_id=owner_id))
-        ring = self.ring_for(stored.id, 1, stored.kind, stored.queue, stored)
-        self._ringer.ring(ring, heard_commit=not db.is_sqlite)
+            ring = self.ring_for(stored.id, 1, stored.kind, stored.queue, stored)
+            after_commit(session, partial(self._committed, ring, self._ringer.by_commit))
         return stored
 
     def request(
@@ -179,7 +182,7 @@ class JobQueue:
     def ring_after(self, session: AsyncSession, stored: Stored) -> None:
         """Ring for a row that this transaction has just inserted, once it is committed."""
         ring = self.ring_for(stored.id, 1, stored.kind, stored.queue, stored)
-        after_commit(session, partial(self._ringer.ring, ring))
+        after_commit(session, partial(self._committed, ring, False))
 
     def ring_for(self, job_id: UUID, number: int, kind: str, queue: str, order: "Order") -> Ring:
         """The ring of a queued job; a kind that this process does not know rings by its kind."""
@@ -190,6 +193,11 @@ class JobQueue:
     def ring(self, ring: Ring) -> None:
         """Ring now: the row is committed."""
         self._ringer.ring(ring)
+
+    async def _committed(self, ring: Ring, heard: bool) -> None:
+        await failpoint("after_commit")
+        if not heard:
+            self._ringer.ring(ring)
 
 
 class Order(Protocol):

@@ -14,7 +14,7 @@ from app.core.hot import PostgresTrips
 from app.jobs.engines import arq, database
 from app.jobs.engines.arq import ArqBell, HeadwayRedis, open_redis
 from app.jobs.engines.database import DatagramBell, NotifyBell
-from app.jobs.queue import Doorbell, JobQueue, Ringer
+from app.jobs.queue import JobQueue, Ringer
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Registry
 from app.jobs.store.sweep import Waiting
@@ -52,7 +52,7 @@ async def open_queue(
             redis = redis_of(resources.settings)
             if redis is not None:
                 stack.push_async_callback(redis.aclose, True)
-        ringer = Ringer(ArqBell(redis)) if redis is not None else Ringer(own=own_bell(resources.db))
+        ringer = Ringer(ArqBell(redis)) if redis is not None else own_ringer(resources.db)
         stack.push_async_callback(ringer.close)
         yield JobQueue(registry, resources.settings.queue_routes, ringer)
 
@@ -82,9 +82,11 @@ async def open_worker(
         yield await stack.enter_async_context(worker.on_shift())
 
 
-def own_bell(db: Database) -> Doorbell:
-    """The bell of the database itself."""
-    return NotifyBell(db.hot) if isinstance(db.hot, PostgresTrips) else DatagramBell(db)
+def own_ringer(db: Database) -> Ringer:
+    """Rings the bell of the database itself."""
+    if isinstance(db.hot, PostgresTrips):
+        return Ringer(NotifyBell(db.hot), by_commit=True)
+    return Ringer(near=DatagramBell(db))
 
 
 async def _none_gone(_waiting: Sequence[Waiting]) -> Sequence[Waiting]:

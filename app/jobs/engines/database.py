@@ -1,7 +1,8 @@
 """The database engine: the table is the queue, and the database itself wakes its workers.
 
-On PostgreSQL a ring is a NOTIFY. SQLite has none, so a ring is a datagram to the workers of the
-same file, which all live on this host. The poll stays as the safety net.
+On PostgreSQL a ring is a NOTIFY, for a new row that of its own commit. SQLite has none, so a
+ring is a datagram to the workers of the same file, which all live on this host. The poll stays
+as the safety net.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _RECONNECT_SECONDS = 1.0
 
 
 class NotifyBell:
-    """Rings by PostgreSQL's NOTIFY, in a transaction of its own: no commit waits for it."""
+    """Rings by a NOTIFY of its own, for rows that wait again."""
 
     def __init__(self, hot: PostgresTrips) -> None:
         self._hot = hot
@@ -44,16 +45,17 @@ class NotifyBell:
 
 
 class DatagramBell:
-    """Rings the workers of one SQLite file by a datagram each."""
+    """Rings the workers of one SQLite file, by a datagram each."""
 
     def __init__(self, db: Database) -> None:
         self._folder = wake_folder(db)
 
-    async def ring(self, rings: Sequence[Ring]) -> None:
-        """Wake every worker of the file; a socket that nobody reads any more is removed."""
-        if not hasattr(socket, "AF_UNIX") or not self._folder.is_dir():
+    def ring(self) -> None:
+        """Wake them all, at once; a socket that nobody reads any more is removed."""
+        if not hasattr(socket, "AF_UNIX"):
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        # No folder: nobody listens.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
             sender.setblocking(False)
             for path in self._folder.iterdir():
                 try:
@@ -61,8 +63,7 @@ class DatagramBell:
                 except BlockingIOError:
                     continue  # it has rings enough to read
                 except OSError:
-                    with suppress(OSError):
-                        path.unlink()
+                    path.unlink(missing_ok=True)
 
 
 def wake_folder(db: Database) -> Path:
@@ -103,17 +104,14 @@ async def _listen_to_notifications(db: Database, heard: Callable[[], None]) -> N
 async def _listen_to_datagrams(folder: Path, heard: Callable[[], None]) -> None:
     if not hasattr(socket, "AF_UNIX"):
         await asyncio.Event().wait()
-    await asyncio.to_thread(folder.mkdir, 0o700, exist_ok=True)
     path = folder / f"{os.getpid()}-{id(heard):x}"
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.setblocking(False)
-        ear.bind(str(path))
+        _bind(ear, path)
 
         def ring() -> None:
-            with suppress(BlockingIOError):
-                while ear.recv(64):
-                    pass
+            ear.recv(64)
             heard()
 
         loop.add_reader(ear, ring)
@@ -122,8 +120,22 @@ async def _listen_to_datagrams(folder: Path, heard: Callable[[], None]) -> None:
             await asyncio.Event().wait()
         finally:
             loop.remove_reader(ear)
-            with suppress(OSError):
-                path.unlink()
+            _leave(path)
+
+
+def _bind(ear: socket.socket, path: Path) -> None:
+    while True:
+        path.parent.mkdir(0o700, exist_ok=True)
+        try:
+            return ear.bind(str(path))
+        except FileNotFoundError:
+            continue  # the last one who listened there has just removed the folder
+
+
+def _leave(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+        path.parent.rmdir()  # unless others listen there
 
 
 async def serve(worker: Worker, stop: asyncio.Event, *, poll: float, burst: bool = False) -> None:

@@ -1,7 +1,6 @@
 """Asking for a job: the row and its first line, in the caller's transaction."""
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import wire
 from app.core.columns import new_id, now
-from app.core.db import Database, fetch, on_sqlite
-from app.core.hot import SqliteTrips
+from app.core.db import fetch, on_sqlite
 from app.jobs.models import BackgroundJob, JobEvent
 from app.jobs.states import JobStatus
 
@@ -81,7 +79,7 @@ WITH job AS ({_INSERT_POSTGRESQL}),
 told AS (INSERT INTO job_events (job_id, at, kind, attempt)
   SELECT id, clock_timestamp(), 'queued', 0 FROM job)
 SELECT run_after FROM job"""  # noqa: S608 -- made of the text above
-_STORE_AND_NOTIFY = _STORE_POSTGRESQL.replace(
+_STORE_AND_ANNOUNCE = _STORE_POSTGRESQL.replace(
     "SELECT run_after FROM job", "SELECT run_after, pg_notify(:channel, :queue) FROM job"
 )
 _STORE_SQLITE = _INSERT.format(
@@ -96,41 +94,18 @@ _TELL_SQLITE = (
 )
 
 
-async def store(session: AsyncSession, request: Request) -> Stored:
+async def store(session: AsyncSession, request: Request, *, announce: bool = False) -> Stored:
     """Insert the row, or find the active one with the same kind and unique key.
 
-    The key is a unique index: of two requests at one moment, one inserts and the other finds.
+    With `announce`, on PostgreSQL, the commit itself tells those who listen on `CHANNEL`. The key is a unique index: of two requests at one moment, one inserts and the other finds.
     """
     while True:
-        stored = await _insert(session, request)
+        stored = await _insert(session, request, announce)
         if stored is None:
             stored = await _active(session, request)
         if stored is not None:
             return stored
         # The equal job ended between the two statements: ask again.
-
-
-async def store_at_once(db: Database, request: Request) -> Stored | None:
-    """Insert the row in one trip of its own; None when an equal job is active.
-
-    On PostgreSQL the commit itself is the ring: whoever listens on `CHANNEL` hears of it.
-    """
-    job_id = new_id()
-    values = _columns(request, job_id)
-    if not isinstance(db.hot, SqliteTrips):
-        told = values | {"channel": CHANNEL}
-        rows: Sequence[Any] = await db.hot.fetch(_STORE_AND_NOTIFY, told)
-    else:
-        plain = {name: _plain(value) for name, value in values.items()}
-
-        def work(connection: sqlite3.Connection) -> list[Any]:
-            stored = connection.execute(_STORE_SQLITE, plain).fetchall()
-            if stored:
-                connection.execute(_TELL_SQLITE, {"id": str(job_id)})
-            return stored
-
-        rows = await db.hot.write(work)
-    return _new(request, job_id, rows)
 
 
 async def store_slot(
@@ -173,11 +148,14 @@ async def next_ring(session: AsyncSession, ids: list[UUID]) -> dict[UUID, int]:
     return {row.id: row.ring for row in (await session.execute(statement)).all()}
 
 
-async def _insert(session: AsyncSession, request: Request) -> Stored | None:
+async def _insert(session: AsyncSession, request: Request, announce: bool) -> Stored | None:
     """Insert the row and its first line: one statement on PostgreSQL, two hops on SQLite."""
     job_id = new_id()
     values = _columns(request, job_id)
     if not on_sqlite(session):
+        if announce:
+            told = values | {"channel": CHANNEL}
+            return _new(request, job_id, await fetch(session, _STORE_AND_ANNOUNCE, told))
         return _new(request, job_id, await fetch(session, _STORE_POSTGRESQL, values))
     plain = {name: _plain(value) for name, value in values.items()}
     rows = await fetch(session, _STORE_SQLITE, plain)
