@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database, on_sqlite
@@ -15,13 +16,12 @@ _POSTGRESQL_SECONDS = 2.5  # giving up takes SQLAlchemy two more, to say goodbye
 async def reach(session: AsyncSession) -> None:
     """Begin the session's transaction, which on SQLite takes the writer's lock.
 
-    A pooled connection is pinged first, so a server that hangs is noticed here.
-
     Raises:
         TimeoutError: the database is away.
     """
     async with asyncio.timeout(_SQLITE_SECONDS if on_sqlite(session) else _POSTGRESQL_SECONDS):
         await session.connection()
+        await _hear_from(session)
 
 
 @asynccontextmanager
@@ -30,4 +30,11 @@ async def reading(db: Database) -> AsyncGenerator[AsyncSession]:
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(_SQLITE_SECONDS if db.is_sqlite else _POSTGRESQL_SECONDS):
             session = await stack.enter_async_context(db.reading())
+            await _hear_from(session)
         yield session
+
+
+async def _hear_from(session: AsyncSession) -> None:
+    """Notice here, and not a minute into the work, that a PostgreSQL server hangs."""
+    if not on_sqlite(session):
+        await session.execute(text("SELECT 1"))
