@@ -3,6 +3,8 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV ?= .venv
 BIN = $(VENV)/bin
 UV ?= uv
+SEED ?= 1
+MINUTES ?= 2
 
 .DEFAULT_GOAL := help
 
@@ -31,6 +33,9 @@ test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
 test-faults: install  ## every fault, the slow ones too: workers killed, frozen and restarted
 	$(BIN)/python -m pytest -q -m "fault or slow"
 
+chaos: install  ## faults at random under load, then a verdict; SEED=1 MINUTES=2
+	$(BIN)/headway chaos --seed $(SEED) --minutes $(MINUTES)
+
 check: install  ## lint, format, types, import floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,4 +56,4 @@ lock:  ## compile requirements/*.txt again from pyproject.toml (needs uv)
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
-.PHONY: help install demo test test-faults check format bench lock clean
+.PHONY: help install demo test test-faults chaos check format bench lock clean

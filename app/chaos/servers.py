@@ -67,7 +67,11 @@ class Postgres:
         command = [str(self._bin / "postgres"), "-D", data, "-k", sock, "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
         self.process = subprocess.Popen(
-            [*command, *self._options], stdout=log, stderr=log, **_as_nobody()
+            [*command, *self._options],
+            stdout=log,
+            stderr=log,
+            **_apart(self.folder),
+            **_as_nobody(),
         )
         log.close()
         self.wait()
@@ -130,7 +134,9 @@ class Valkey:
         command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--dir", self.folder]
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen([str(c) for c in command], stdout=quiet, stderr=quiet)
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdout=quiet, stderr=quiet, **_apart(self.folder)
+        )
         _until(self._answers, "Valkey")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
@@ -184,6 +190,11 @@ def valkey_server() -> Iterator[Valkey]:
             yield server
         finally:
             server.stop()
+
+
+def _apart(folder: Path) -> dict[str, Any]:
+    """Ctrl-C is for whoever started the server; `app.chaos.guardian` finds it by its folder."""
+    return {"cwd": folder, "start_new_session": True}
 
 
 def _as_nobody() -> dict[str, Any]:

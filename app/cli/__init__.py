@@ -21,6 +21,7 @@ _COMMANDS = {
     "token": ("tokens", "Create, list and revoke API tokens."),
     "db": ("database", "Bring the database to the newest schema."),
     "maintenance": ("maintenance", "Do now what otherwise the schedules do."),
+    "chaos": ("chaos", "Break workers and private servers under load; check every promise."),
     "doctor": ("doctor", "Look at everything Headway needs, and say how to mend it."),
 }
 _HELP = "Background jobs as durable rows that people can watch."

@@ -36,6 +36,8 @@ Hook = Callable[[], Awaitable[None] | None]
 
 PROCESS = f"headway-{os.getpid()}-{secrets.token_hex(4)}"
 _HOOKS = "after_commit"
+# A host that freezes or dies in the middle of a transaction would keep its locks for hours.
+_IDLE_MS = "10000"
 
 
 class Base(DeclarativeBase):
@@ -73,7 +75,10 @@ class Database:
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5}
             options["connect_args"] = {"timeout": 5, "command_timeout": 60}
-            options["connect_args"]["server_settings"] = {"application_name": application}
+            options["connect_args"]["server_settings"] = {
+                "application_name": application,
+                "idle_in_transaction_session_timeout": _IDLE_MS,
+            }
         self.engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", self._prepare_sqlite)

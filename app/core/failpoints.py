@@ -1,12 +1,13 @@
-"""Places where a test makes the process die, named by the setting FAILPOINT=name:exit."""
+"""Places where a test makes the process die or freeze: the setting FAILPOINT=name:exit or name:stop."""
 
 import os
+import signal
 
 _armed: dict[str, str] = {}
 
 
 def arm(description: str) -> None:
-    """Arm failpoints from `name:exit,name:exit`; an empty text arms none."""
+    """Arm failpoints from `name:exit,name:stop`; an empty text arms none."""
     _armed.clear()
     for part in filter(None, description.split(",")):
         name, _, action = part.partition(":")
@@ -14,6 +15,11 @@ def arm(description: str) -> None:
 
 
 async def failpoint(name: str) -> None:
-    """End the process here, as kill -9 would, if this point is armed."""
-    if _armed and _armed.get(name) == "exit":
+    """End the process here, as kill -9 would, or stop it as a frozen machine, if so armed."""
+    if not _armed:
+        return
+    action = _armed.get(name)
+    if action == "exit":
         os._exit(86)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)

@@ -64,7 +64,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _passing_state(state: str) -> bool:
-    return state[:2] in ("08", "40", "53", "57") or state in ("25006", "55P03")
+    return state[:2] in ("08", "40", "53", "57") or state in ("25006", "25P03", "55P03")
 
 
 def is_race(error: BaseException) -> bool:

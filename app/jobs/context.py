@@ -10,14 +10,16 @@ a crash repeats at most one step, and a retry goes on where the last one stopped
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import boot_seconds
 from app.core.failpoints import failpoint
+from app.core.passing import OUTAGE_PATIENCE, patiently
 from app.jobs.queue import JobQueue
 from app.jobs.store import steps
 from app.jobs.store.claim import Claim
@@ -74,6 +76,9 @@ class JobContext:
         self.total: int | None = claim.total_items
         self._percent = claim.progress_percent
         self._stage = claim.stage
+        self.lease_ends = boot_seconds() + lease_seconds  # as far as this process knows
+        self.stepped = False  # whether this attempt has committed a step
+        self.on_first_step: Callable[[], None] = lambda: None
         self._token = claim.lease_token
         self._lease = lease_seconds
         self._worker: str | None = None
@@ -92,6 +97,9 @@ class JobContext:
     ) -> AsyncGenerator[Step]:
         """Do one step: a transaction that also saves progress and checkpoint.
 
+        It waits for a database that is away before it begins; one that goes away in the middle
+        is an error of the attempt.
+
         Args:
             total: how many items there are in all, once it is known.
             stage: what is being done, in a word; a change is told in the audit trail.
@@ -104,6 +112,7 @@ class JobContext:
         """
         processed, failed = (0, 0) if restart else (self.processed, self.failed)
         async with self.resources.db.transaction() as session:
+            await patiently(session.connection, OUTAGE_PATIENCE)
             step = Step(session, None if restart else self.cursor)
             yield step
             await failpoint("before_checkpoint")
@@ -112,16 +121,26 @@ class JobContext:
             values = self._progress(processed, failed, total, restart, step)
             values |= {"stage": stage} if stage is not None else {}
             values |= {"message": message} if message is not None else {}
+            asked = boot_seconds()
             asked_to_stop = await steps.save_step(
                 session, self.job_id, self._token, self._lease, **values
             )
             if asked_to_stop is None:
                 raise LeaseLost(f"job {self.job_id} has a new owner")
             await self._tell_stage(session, stage, restart)
+            await failpoint("in_checkpoint")
         await failpoint("after_checkpoint")
         self._remember(values, stage)
+        self.renewed(asked)
+        if not self.stepped:
+            self.stepped = True
+            self.on_first_step()
         if asked_to_stop:
             raise JobCancelled(f"job {self.job_id} was asked to stop")
+
+    def renewed(self, asked: float) -> None:
+        """Note that the lease was renewed by a statement sent at `asked`, by the boot clock."""
+        self.lease_ends = max(self.lease_ends, asked + self._lease)
 
     def _progress(
         self, processed: int, failed: int, total: int | None, restart: bool, step: Step

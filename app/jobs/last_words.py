@@ -10,7 +10,7 @@ from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue, Ringer
 from app.jobs.states import RELEASE
 from app.jobs.store.moves import attempt_not_consumed, fenced, from_now, move
-from app.jobs.store.sweep import Lost, jobs_of_host
+from app.jobs.store.sweep import Lost, jobs_of
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -39,7 +39,7 @@ async def _charge_and_release(
     try:
         await _let_go(db)
         async with db.reading() as session:
-            held = [j for j in await jobs_of_host(session, worker_id) if j.worker_id == worker_id]
+            held = await jobs_of(session, [worker_id])
         for job in held:
             if str(job.id) == guilty:
                 await ledger.recover(job, must_have_lapsed=False)

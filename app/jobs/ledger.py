@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database, after_commit
-from app.core.passing import is_passing
+from app.core.passing import OUTAGE_PATIENCE, is_passing
 from app.jobs import states
 from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order
@@ -41,7 +42,6 @@ log = logging.getLogger("worker")
 
 LAPSES = 3  # lost workers in a row, without a committed step, before a job counts as poison
 _LAPSE_BACKOFF = 0.25  # seconds before the second try after a lost worker; four times that, then
-_OUTAGE_PATIENCE = 3600.0  # seconds for which an ending waits for a database that is away
 _BACKOFF = 1.0  # seconds before the second attempt; doubled with each
 _LONGEST_BACKOFF = 300.0
 
@@ -86,7 +86,7 @@ class Ledger:
             await self.settle(session, moved)
             return {m.change.job_id for m in moved}
 
-        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
+        return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
     async def complete_at_once(self, endings: Sequence[Ending]) -> set[UUID]:
         """The same for kinds without a hook: one trip, and lanes are rung right after it."""
@@ -97,10 +97,18 @@ class Ledger:
         return {each.change.job_id for each in moved}
 
     async def fail(
-        self, claim: Claim, code: str, message: str, *, trace: str | None, retry_in: float | None
+        self,
+        claim: Claim,
+        code: str,
+        message: str,
+        *,
+        trace: str | None,
+        retry_in: float | None,
+        spared: bool = False,
     ) -> bool:
         """End an attempt badly: wait for the next one when `retry_in` is given, else for good.
 
+        `spared`: the attempt does not count among those that may fail.
         A job that was asked to stop meanwhile is cancelled instead. False: not this worker's.
         """
         error: dict[str, Any] = {
@@ -110,20 +118,17 @@ class Ledger:
         }
 
         async def work(session: AsyncSession) -> bool:
-            if await self._cancelled(session, claim):
-                return True
             if retry_in is None:
                 edge, values = states.FAIL, error
             else:
-                edge, values = (
-                    states.RETRY_LATER,
-                    error | {"run_after": from_now(session, retry_in)},
-                )
+                later: dict[str, Any] = {"run_after": from_now(session, retry_in)}
+                later |= {"max_attempts": _Row.max_attempts + 1} if spared else {}
+                edge, values = states.RETRY_LATER, error | later
             data: dict[str, Any] = {"error_type": code, "error_message": message}
             data |= {} if retry_in is None else {"retry_in_seconds": round(retry_in, 3)}
-            return await self._fenced(session, claim, edge, data, values)
+            return await self._leave(session, claim, edge, data, values)
 
-        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
+        return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
     async def cancelled(self, claim: Claim) -> bool:
         """End a job that was asked to stop and has stopped. False: not this worker's."""
@@ -131,22 +136,20 @@ class Ledger:
         async def work(session: AsyncSession) -> bool:
             return await self._fenced(session, claim, states.CANCEL_RUNNING, None, _CANCELLED)
 
-        return await self.db.run(work, patience=_OUTAGE_PATIENCE)
+        return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
     async def release(self, claim: Claim, *, reason: str = "shutdown") -> bool:
         """Hand a job back: checkpoint kept, attempt not consumed, due at once."""
 
         async def work(session: AsyncSession) -> bool:
-            if await self._cancelled(session, claim):
-                return True
             values = {
                 "attempt": attempt_not_consumed(),
                 "run_after": from_now(session, 0),
                 "worker_id": None,
             }
-            return await self._fenced(session, claim, states.RELEASE, {"reason": reason}, values)
+            return await self._leave(session, claim, states.RELEASE, {"reason": reason}, values)
 
-        return await self.db.run(work)
+        return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
     async def recover(self, lost: sweep.Lost, *, must_have_lapsed: bool) -> JobStatus | None:
         """Take a job from a worker that is gone; where it went, or None if it was not gone.
@@ -241,21 +244,31 @@ class Ledger:
         edge: states.Edge,
         data: dict[str, Any] | None,
         values: dict[str, Any],
+        *conditions: ColumnElement[bool],
     ) -> bool:
-        conditions = fenced(claim.id, claim.lease_token)
+        mine = fenced(claim.id, claim.lease_token)
         moved = await move(
-            session, edge, *conditions, worker=self._worker, data=data, values=values
+            session, edge, *mine, *conditions, worker=self._worker, data=data, values=values
         )
         await self.settle(session, moved)
         return bool(moved)
 
-    async def _cancelled(self, session: AsyncSession, claim: Claim) -> bool:
-        conditions = (*fenced(claim.id, claim.lease_token), _Row.cancel_requested.is_(True))
-        moved = await move(
-            session, states.CANCEL_RUNNING, *conditions, worker=self._worker, values=_CANCELLED
-        )
-        await self.settle(session, moved)
-        return bool(moved)
+    async def _leave(
+        self,
+        session: AsyncSession,
+        claim: Claim,
+        edge: states.Edge,
+        data: dict[str, Any],
+        values: dict[str, Any],
+    ) -> bool:
+        """Move along `edge`, unless the job was asked to stop: then it is cancelled.
+
+        In this order, because a request that comes in between finds a job that has moved.
+        """
+        unasked = _Row.cancel_requested.is_(False)
+        if await self._fenced(session, claim, edge, data, values, unasked):
+            return True
+        return await self._fenced(session, claim, states.CANCEL_RUNNING, None, _CANCELLED)
 
     def _after_lapse(
         self, session: AsyncSession, lost: sweep.Lost

@@ -60,11 +60,14 @@ class Rescue:
         if moment - self._last_look > _LATE:
             self.outage()
         self._last_look = moment
-        count = await self._recover(await self._dead_on_this_host(), must_have_lapsed=False)
-        if moment >= self._trouble_until:
-            async with self._db.reading() as session:
-                lost = await sweep.lapsed_jobs(session)
-            count += await self._recover(lost, must_have_lapsed=True)
+        dead = await self._dead_on_this_host()
+        async with self._db.reading() as session:
+            lapsed = await sweep.lapsed_jobs(session)
+        if boot_seconds() - moment > _LATE:  # it hung, and has just come back
+            self.outage()
+        count = await self._recover(dead, must_have_lapsed=False)
+        if boot_seconds() >= self._trouble_until:
+            count += await self._recover(lapsed, must_have_lapsed=True)
         self.recovered += count
         return count
 
@@ -130,8 +133,9 @@ class Rescue:
         if not self._identity.prefix:
             return []
         async with self._db.reading() as session:
-            here = await sweep.jobs_of_host(session, self._identity.prefix)
-        return [job for job in here if self._identity.is_gone(job.worker_id or "")]
+            here = await sweep.workers_of_host(session, self._identity.prefix)
+            gone = [worker_id for worker_id in here if self._identity.is_gone(worker_id)]
+            return await sweep.jobs_of(session, gone) if gone else []
 
     async def _recover(self, lost: Sequence[sweep.Lost], *, must_have_lapsed: bool) -> int:
         count = 0

@@ -10,17 +10,17 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import AppError
+from app.core.failpoints import failpoint
 from app.core.logging import bound, without_secrets
-from app.core.passing import is_passing
+from app.core.passing import is_outage
 from app.jobs.context import JobCancelled, JobContext, LeaseLost
 from app.jobs.ledger import Ledger, backoff
 from app.jobs.queue import JobQueue
@@ -40,6 +40,7 @@ class Stop(Enum):
     CANCEL = auto()  # a person asked
     RELEASE = auto()  # the worker is stopping
     LOST = auto()  # the lease is somebody else's
+    CUT_OFF = auto()  # the lease could not be renewed in time; perhaps it is nobody's yet
 
 
 @dataclass(slots=True, eq=False)
@@ -48,10 +49,16 @@ class Attempt:
 
     claim: Claim
     task: asyncio.Task[None] | None = None
+    ctx: JobContext | None = None
     stop: Stop | None = None
     spoiled: Exception | None = None  # what its kind's hook raised at the claim
     begun: bool = False  # a task cancelled before its first step would never run at all
     ending: bool = False  # the handler is done; what is left is to write so
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it lost its last worker and may do the same to this one."""
+        return self.claim.lapses > 0 and not (self.ctx is not None and self.ctx.stepped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class _Failure:
     trace: str | None
     retryable: bool
     retry_after: float | None = None
+    spared: bool = False  # it uses no attempt up
 
 
 @dataclass(slots=True)
@@ -81,7 +89,7 @@ class Runner:
         """Run the jobs of `queue.registry` as `worker_id`."""
         self.resources = resources
         self.attempts: dict[UUID, Attempt] = {}
-        self.on_freed: Callable[[], None] = lambda: None  # called whenever a job has ended
+        self.on_freed: Callable[[], None] = lambda: None  # called whenever another job may start
         self._queue = queue
         self._ledger = ledger
         self._worker_id = worker_id
@@ -94,14 +102,15 @@ class Runner:
 
     @property
     def runs_suspect(self) -> bool:
-        """Whether a job that lost its last worker is running here."""
-        return any(attempt.claim.lapses for attempt in self.attempts.values())
+        """Whether a job is running here that lost its last worker and has made no step since."""
+        return any(attempt.suspect for attempt in self.attempts.values())
 
     def start(self, taken: Taken) -> list[asyncio.Task[None]]:
         """Run each claim in a task of its own; the tasks never raise."""
         tasks = []
         for claim in taken.claims:
             attempt = Attempt(claim, spoiled=taken.spoiled.get(claim.id))
+            self.stop(claim.id, Stop.LOST)  # an earlier attempt here that has not noticed yet
             self.attempts[claim.id] = attempt
             attempt.task = asyncio.create_task(self._run(attempt), name=f"job {claim.id}")
             tasks.append(attempt.task)
@@ -134,21 +143,27 @@ class Runner:
                 # sweep gives the job to somebody else.
                 log.exception("ending not written")
             finally:
-                self.attempts.pop(claim.id, None)
+                if self.attempts.get(claim.id) is attempt:  # not when it was claimed again
+                    del self.attempts[claim.id]
                 self.on_freed()
 
     async def _run_bound(self, attempt: Attempt) -> None:
         claim = attempt.claim
         log.info("job started", extra={"queue": claim.queue})
+        await failpoint("after_claim")
         began = time.monotonic()
-        ctx = JobContext(
+        ctx = attempt.ctx = JobContext(
             claim, self.resources, self._queue, self.resources.settings.job_lease_seconds
         )
+        if attempt.suspect:
+            ctx.on_first_step = self.on_freed  # the next suspect may start
         outcome = await self._call(attempt, ctx)
         attempt.ending = True
         self.on_freed()
         # From here on nobody cancels this task: `stop` leaves an ending attempt alone.
+        await failpoint("before_ending")
         ended = await self._write(attempt, outcome)
+        await failpoint("after_ending")
         facts = {
             "processed": ctx.processed,
             "failed": ctx.failed,
@@ -163,8 +178,8 @@ class Runner:
         self, attempt: Attempt, ctx: JobContext
     ) -> dict[str, Any] | _Failure | Stop | None:
         """Call the handler; what came of it, as a value."""
-        if attempt.stop is not None:
-            return attempt.stop
+        if (before := attempt.stop) is not None:
+            return before
         if attempt.spoiled is not None:
             return _failure(attempt.spoiled)
         claim = attempt.claim
@@ -174,10 +189,9 @@ class Runner:
             async with limit:
                 return await job(ctx, job.args_type.model_validate(claim.args))
         except asyncio.CancelledError:
-            why = self.attempts[claim.id].stop  # set by `stop`, while the handler waited
-            if why is None:
+            if attempt.stop is None:  # set by `stop`, while the handler waited
                 raise
-            return why
+            return attempt.stop
         except LeaseLost:
             return Stop.LOST
         except JobCancelled:
@@ -188,7 +202,10 @@ class Runner:
                 return _Failure("timeout", f"The attempt took more than {seconds:g} s.", None, True)
             return _failure(error)
         except Exception as error:  # noqa: BLE001 -- the row is where a handler's failure is told
-            return _failure(error)
+            failure = _failure(error)
+            # An outage is not the job's fault, as long as the job gets further between two.
+            spared = is_outage(error) and ctx.stepped and job.max_attempts > 1
+            return replace(failure, spared=spared)
 
     def _timeout(self, job: Job[Any]) -> float:
         ceiling = self.resources.settings.arq_job_timeout
@@ -210,21 +227,28 @@ class Runner:
             return None
         if stop is Stop.CANCEL:
             return "cancelled" if await self._ledger.cancelled(claim) else None
+        reason = "shutdown" if stop is Stop.RELEASE else "cut_off"
         if not self._queue.registry[claim.kind].releasable:
             lost = _Failure("worker_lost", "The worker was stopped.", None, False)
             return await self._write_failure(claim, lost)
-        return "queued" if await self._ledger.release(claim) else None
+        return "queued" if await self._ledger.release(claim, reason=reason) else None
 
     async def _write_failure(self, claim: Claim, failure: _Failure) -> str | None:
         retry_in = None
-        if failure.retryable and claim.attempt < claim.max_attempts:
-            retry_in = max(backoff(claim.attempt), failure.retry_after or 0.0)
+        if failure.spared or (failure.retryable and claim.attempt < claim.max_attempts):
+            failed_before = 1 if failure.spared else claim.attempt
+            retry_in = max(backoff(failed_before), failure.retry_after or 0.0)
         log.warning(
             "attempt failed",
             extra={"error_code": failure.code, "retry_in_seconds": retry_in},
         )
         written = await self._ledger.fail(
-            claim, failure.code, failure.message, trace=failure.trace, retry_in=retry_in
+            claim,
+            failure.code,
+            failure.message,
+            trace=failure.trace,
+            retry_in=retry_in,
+            spared=failure.spared,
         )
         return None if not written else "failed" if retry_in is None else "queued"
 
@@ -272,7 +296,7 @@ def _failure(error: Exception) -> _Failure:
         return _Failure(error.code, str(error), trace, error.retryable, error.retry_after)
     if isinstance(error, ValidationError):
         return _Failure("bad_args", "The job's arguments do not fit its kind.", trace, False)
-    if isinstance(error, DBAPIError) and is_passing(error):
+    if is_outage(error):
         return _Failure("unavailable", "The database did not answer.", trace, True)
     if isinstance(error, OSError):
         why = error.strerror or type(error).__name__

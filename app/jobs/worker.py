@@ -20,12 +20,13 @@ from app.core.logging import bound
 from app.core.passing import is_race
 from app.jobs.identity import own_identity
 from app.jobs.last_words import charge_and_release
+from app.jobs.leases import LOOK_SECONDS, Leases
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
 from app.jobs.rescue import SWEEP_SECONDS, Gone, Rescue
 from app.jobs.runner import Runner, Stop
 from app.jobs.schedule import Clockwork, Schedule
-from app.jobs.store import steps, sweep, workers
+from app.jobs.store import sweep, workers
 from app.jobs.store.claim import Ask, Due, Rung, Suspect, Taken, Wanted, claim
 from app.jobs.watchdog import Watchdog
 from app.resources import Resources
@@ -73,6 +74,7 @@ class Worker:
         self._ledger = Ledger(resources.db, queue, worker_id)
         self.runner = Runner(resources, queue, self._ledger, worker_id)
         self.runner.on_freed = self.news.set
+        self._leases = Leases(resources.db, self.runner, self._lease)
         self._clockwork = Clockwork(resources.db, queue, schedules)
         self._rescue = Rescue(resources.db, queue, self._ledger, self._identity, share.max_jobs)
         self._wanted = Wanted(
@@ -83,8 +85,8 @@ class Worker:
             hooked=[kind for kind, job in queue.registry.items() if job.on_change is not None],
         )
         self._stopping = False
-        self._leases_lost = 0
         self._suspects_seen = 0.0
+        self._crowded = False  # whether the last claim filled all slots
 
     @property
     def id(self) -> str:
@@ -106,13 +108,16 @@ class Worker:
         Returns:
             Whether there is reason to look again at once.
         """
+        if self._crowded:  # else fresh jobs would take every slot that a lost one waits for
+            await self.claim_suspect()
         limit = self.free
         if not limit:
             return False
         taken = await self._claimed(Due(limit))
         self.runner.start(taken)
+        self._crowded = len(taken.claims) >= limit
         await self.claim_suspect()
-        return taken.more or len(taken.claims) >= limit
+        return taken.more or self._crowded
 
     async def answer(self, ids: Sequence[UUID]) -> bool:
         """Like `claim`, after rings for `ids` were taken: which rows run, the table decides.
@@ -137,14 +142,16 @@ class Worker:
             await self._rescue.ring_when_due(ids)
 
     async def claim_suspect(self) -> None:
-        """Take one job that lost its last worker, unless one runs here already."""
+        """Take one job that lost its last worker, unless one runs here that has made no step yet."""
         moment = time.monotonic()
         if self.runner.runs_suspect or not self.free:
             return
         if moment - self._suspects_seen < _SUSPECT_SECONDS:
             return
-        self._suspects_seen = moment
-        self.runner.start(await self._claimed(Suspect()))
+        taken = await self._claimed(Suspect())
+        if not taken.claims:
+            self._suspects_seen = moment
+        self.runner.start(taken)
 
     async def wait_for_news(self, seconds: float) -> bool:
         """Wait until something may be there to claim, at most `seconds`; whether it came."""
@@ -167,7 +174,12 @@ class Worker:
             dog = Watchdog(self._lease / 2, self._last_words)
             dog.start()
             renewing = min(_RENEW_SECONDS, self._lease / 4)
-            works = ((renewing, self._renew), (1.0, self._look), (2.0, self._report))
+            works = (
+                (renewing, self._leases.renew),
+                (LOOK_SECONDS, self._leases.give_up),
+                (1.0, self._look),
+                (2.0, self._report),
+            )
             loops = [asyncio.create_task(self._every(pause, work)) for pause, work in works]
             loops += [asyncio.create_task(self._sweep()), asyncio.create_task(self._knock())]
             try:
@@ -206,24 +218,6 @@ class Worker:
             self._rescue.outage()
             log.warning("worker loop", extra={"error": repr(error)[:300]})
             return None
-
-    async def _renew(self) -> None:
-        held = {a.claim.id: a.claim.lease_token for a in self.runner.attempts.values()}
-        if not held:
-            return
-        async with (
-            asyncio.timeout(max(2.0, self._lease / 2)),
-            self._resources.db.transaction() as s,
-        ):
-            renewed = await steps.renew(s, held, self._lease)
-        for job_id in held:
-            if job_id not in renewed:
-                attempt = self.runner.attempts.get(job_id)
-                if attempt is not None and not attempt.ending:
-                    self._leases_lost += 1
-                    self.runner.stop(job_id, Stop.LOST)
-            elif renewed[job_id]:
-                self.runner.stop(job_id, Stop.CANCEL)
 
     async def _look(self) -> None:
         if await self._rescue.look():
@@ -273,7 +267,7 @@ class Worker:
             "max_jobs": self.share.max_jobs,
             "running": self.runner.busy,
             "recovered": self._rescue.recovered,
-            "leases_lost": self._leases_lost,
+            "leases_lost": self._leases.lost,
         }
 
     # ----------------------------------------------------------------------- the last act

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, frozen or blocked; rows 1, 2, 3 and 15 of the matrix."""
+"""Workers that are stopped or frozen, and live ones that nobody robs; rows 2 and 3 of the matrix."""
 
 import asyncio
 import os
@@ -7,11 +7,22 @@ import time
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
-from tests.engines.jobs import Await, Count, Poison
+from app.jobs.models import BackgroundJob
+from tests.engines.jobs import Await, Count
 from tests.faults.conftest import Field
+from tests.faults.crew import Crew, Process, running, said
+from tests.faults.jobs import Write, effects_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
+
+
+@pytest.fixture
+def lease() -> float:
+    return 3.0
 
 
 async def test_a_killed_workers_job_goes_on_from_its_checkpoint(field: Field) -> None:
@@ -34,16 +45,19 @@ async def test_a_killed_workers_job_goes_on_from_its_checkpoint(field: Field) ->
 
 
 @pytest.mark.parametrize("engine", ["database", "arq"])
-async def test_a_stopped_worker_releases_and_exits_cleanly(arq_field: Field, engine: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stopped_worker_releases_and_exits_cleanly(
+    arq_field: Field, engine: str, number: signal.Signals
+) -> None:
     field = arq_field
     job_id = await field.ask(Count(items=200, pause=0.02))
     worker = field.worker(engine)
     await field.reached(job_id, 10)
 
     asked = time.monotonic()
-    worker.send_signal(signal.SIGTERM)
-    worker.send_signal(signal.SIGTERM)  # impatience changes nothing
-    code = worker.wait(timeout=10)
+    worker.send_signal(number)
+    worker.send_signal(number)  # impatience changes nothing
+    code = await asyncio.to_thread(worker.wait, 10)
 
     row = await field.row(job_id)
     assert code == 0, field.logged()[-2000:]
@@ -52,60 +66,96 @@ async def test_a_stopped_worker_releases_and_exits_cleanly(arq_field: Field, eng
     assert row.processed_items >= 10
 
 
-async def test_a_frozen_worker_changes_nothing_when_it_thaws(field: Field) -> None:
-    job_id = await field.ask(Count(items=80, pause=0.05))
+@pytest.mark.slow
+async def test_twenty_stops_during_one_job_cost_no_attempt(steady_field: Field) -> None:
+    """As in a day of deployments: each worker that has the job is stopped, and replaced."""
+    field = steady_field
+    job_id = await field.ask(Write(items=150, pause=0.05))
+    async with Crew(field, "database", "arq", "database") as crew:
+        for handover in range(20):
+            row = await running(field, job_id, processed=5 * handover + 1)
+            owner = crew.owner(row)
+            owner.send_signal(signal.SIGTERM)
+            await handed_back(field, row)
+        row = await field.stands(job_id, "completed", "failed")
+        assert crew.codes == [0] * 20
+
+    assert (row.status, row.attempt, row.lapses) == ("completed", 1, 0)
+    assert await effects_of(field.resources.db, job_id) == list(range(150))
+    events = [event.kind for event in await field.events(job_id)]
+    assert (events.count("released"), events.count("started")) == (20, 21)
+
+
+async def handed_back(field: Field, row: BackgroundJob) -> None:
+    async def look() -> bool:
+        return (await field.row(row.id)).lease_token != row.lease_token
+
+    await until(look)
+
+
+async def freeze(field: Field, worker: Process) -> None:
+    """Stop a worker between two transactions: their locks would be kept for as long."""
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(6), field.resources.db.transaction() as session:
+                await session.execute(update(BackgroundJob).values(message="frozen"))
+        except (DBAPIError, TimeoutError):
+            worker.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
+@pytest.mark.slow
+async def test_a_frozen_worker_changes_nothing_when_it_thaws(steady_field: Field) -> None:
+    field, items = steady_field, 24
+    job_id = await field.ask(Write(items=items, pause=0.1))
+    asked = await field.row(job_id)
     frozen = field.worker()
-    await field.reached(job_id, 5)
-    frozen.send_signal(signal.SIGSTOP)
+    await running(field, job_id, processed=5)
+    await freeze(field, frozen)
+    before = await field.row(job_id)
     other = field.worker()
-    row = await field.reached(job_id, 30, seconds=25)
-    assert row.worker_id is not None
+    row = await running(field, job_id, processed=before.processed_items + 5, attempt=2)
     owner = row.worker_id
 
     frozen.send_signal(signal.SIGCONT)
     row = await field.stands(job_id, "completed", "failed")
+    await until(lambda: said(field, "lease lost"))
 
-    assert (row.status, row.processed_items, row.worker_id) == ("completed", 80, owner)
+    assert (row.status, row.processed_items, row.worker_id) == ("completed", items, owner)
+    assert await effects_of(field.resources.db, job_id) == list(range(items))
+    by_the_frozen = await effects_of(field.resources.db, job_id, attempt=1)
+    assert by_the_frozen == list(range(before.processed_items))
+    # started, recovered, started, completed, and the steps: nobody else has raised it
+    assert row.version == asked.version + items + 4
     assert other.poll() is None
-    async with asyncio.timeout(10):
-        while "lease lost" not in field.logged():
-            await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", ["exit", pytest.param("segfault", marks=pytest.mark.slow)])
-async def test_what_kills_three_workers_in_a_row_is_poison(field: Field, how: str) -> None:
-    poison = await field.ask(Poison(how=how))
-    bystanders = [await field.ask(Await(seconds=0.05)) for _ in range(5)]
-    workers = [field.worker() for _ in range(2)]
-    async with asyncio.timeout(60):
-        while (await field.row(poison)).status in ("queued", "running"):
-            for number, worker in enumerate(workers):
-                if worker.poll() is not None:
-                    workers[number] = field.worker()
-            await asyncio.sleep(0.1)
+async def test_a_worker_that_thaws_after_the_end_changes_nothing(steady_field: Field) -> None:
+    field, items = steady_field, 12
+    job_id = await field.ask(Write(items=items, pause=0.1))
+    frozen = field.worker()
+    await running(field, job_id, processed=5)
+    await freeze(field, frozen)
+    field.worker()
+    await field.stands(job_id, "completed", "failed")
+    ended, told = await all_of(field, job_id)
 
-    row = await field.row(poison)
-    assert (row.status, row.error_type) == ("failed", "poison")
-    for job_id in bystanders:
-        assert (await field.stands(job_id, "completed", "failed")).status == "completed"
+    frozen.send_signal(signal.SIGCONT)
+    await until(lambda: said(field, "lease lost"))
+
+    assert ended["status"] == "completed"
+    assert await all_of(field, job_id) == (ended, told)
+    assert await effects_of(field.resources.db, job_id) == list(range(items))
 
 
-async def test_a_handler_that_blocks_the_loop_is_charged_and_the_process_ends_with_75(
-    field: Field,
-) -> None:
-    innocent = await field.ask(Count(items=400, pause=0.02))
-    worker = field.worker()
-    await field.reached(innocent, 5)
-    guilty = await field.ask(Poison(how="block"))
-
-    code = await asyncio.to_thread(worker.wait, 20)
-
-    assert code == 75, field.logged()[-3000:]
-    row = await field.row(guilty)
-    assert (row.status, row.lapses) == ("queued", 1)
-    row = await field.row(innocent)
-    assert (row.status, row.lapses, row.attempt) == ("queued", 0, 0)
-    assert [event.kind for event in await field.events(innocent)][-1] == "released"
+async def all_of(field: Field, job_id: UUID) -> tuple[dict[str, object], list[str]]:
+    """Every column of the row, and the audit trail."""
+    row = await field.row(job_id)
+    values = {column.key: getattr(row, column.key) for column in BackgroundJob.__table__.columns}
+    return values, [event.kind for event in await field.events(job_id)]
 
 
 @pytest.mark.slow

@@ -38,7 +38,9 @@ log = logging.getLogger("worker")
 
 PRIORITY_MS = 3_600_000  # one step of priority is worth an hour of waiting in the set's score
 _KEPT_MS = 7 * 24 * 3_600_000  # how long a ring's payload is kept after it is due
-REDIS_GONE = (RedisError, OSError, TimeoutError)
+# RuntimeError: uvloop's word for a connection that was reset before redis-py wrote to it.
+REDIS_GONE = (RedisError, OSError, TimeoutError, RuntimeError)
+_PATIENCE = 1.0  # seconds for what arq does beside the work: a hung Redis must not hold its loop
 
 
 def queue_key(queue: str) -> str:
@@ -49,6 +51,13 @@ def queue_key(queue: str) -> str:
 def wake_channel(queue: str) -> str:
     """Where a ring for `queue` is announced."""
     return f"headway:wake:{queue}"
+
+
+async def _answer(asked: Awaitable[Any], otherwise: Any) -> Any:
+    """What Redis answers, or `otherwise` when it is away or hangs."""
+    with suppress(*REDIS_GONE):
+        return await asyncio.wait_for(asked, _PATIENCE)
+    return otherwise
 
 
 class HeadwayRedis(ArqRedis):
@@ -74,9 +83,7 @@ class HeadwayRedis(ArqRedis):
             ask = pipe.execute
 
             async def ask_patiently(*given: Any, **named: Any) -> Any:
-                with suppress(*REDIS_GONE):
-                    return await ask(*given, **named)
-                return [{}, {}, {}, 0]
+                return await _answer(ask(*given, **named), [{}, {}, {}, 0])
 
             pipe.execute = ask_patiently  # type: ignore[method-assign]
         return pipe
@@ -86,27 +93,19 @@ class HeadwayRedis(ArqRedis):
 
         While Redis is away the table is worked off, so what runs is what there is.
         """
-        with suppress(*REDIS_GONE):
-            return int(await super().zcard(name)) + self.running()
-        return self.running()
+        return int(await _answer(super().zcard(name), 0)) + self.running()
 
     async def psetex(self, *args: Any, **kwargs: Any) -> Any:
         """Arq's health record; while Redis is away there is none, and the worker goes on."""
-        with suppress(*REDIS_GONE):
-            return await super().psetex(*args, **kwargs)
-        return None
+        return await _answer(super().psetex(*args, **kwargs), None)
 
     async def delete(self, *names: Any) -> Any:
         """Delete keys; while Redis is away they are gone anyhow."""
-        with suppress(*REDIS_GONE):
-            return await super().delete(*names)
-        return 0
+        return await _answer(super().delete(*names), 0)
 
     async def enqueue_job(self, *args: Any, **kwargs: Any) -> Any:
         """Arq's cron; while Redis is away the worker's own clockwork knocks."""
-        with suppress(*REDIS_GONE):
-            return await super().enqueue_job(*args, **kwargs)
-        return None
+        return await _answer(super().enqueue_job(*args, **kwargs), None)
 
 
 def open_redis(url: str, *, max_connections: int, queue: str = "default") -> HeadwayRedis:

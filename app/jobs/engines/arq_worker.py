@@ -97,6 +97,7 @@ class _Service:
         feed = Feed(self._redis, settings.queue_name, worker, poll=settings.worker_poll_interval)
         self._redis.running = lambda: len(worker.runner.attempts)
         self._redis.feed = feed.turn
+        self._stack.push_async_callback(feed.close)
 
     async def stop(self, _ctx: dict[str, Any]) -> None:
         """Stop taking work, hand back what runs, give everything back."""

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from app.jobs.worker import Worker
 log = logging.getLogger("worker")
 
 _RECONNECT_SECONDS = 1.0
+_GATHER_SECONDS = 0.02  # after a claim, for which a busy worker waits for more free slots
 
 
 class NotifyBell:
@@ -141,19 +143,23 @@ def _leave(path: Path) -> None:
 async def serve(worker: Worker, stop: asyncio.Event, *, poll: float, burst: bool = False) -> None:
     """Claim and run until `stop` is set; in a burst, until there is nothing left to do.
 
-    A batch of claims waits until half of the slots are free, so that a busy worker claims many
-    rows with one statement; an idle one claims at once.
+    A batch of claims waits until half of the slots are free, but not for long, so that a busy
+    worker claims many rows with one statement; an idle one claims at once.
     """
     half = max(1, worker.share.max_jobs // 2)
+    claimed = 0.0
     while not stop.is_set():
         again = False
-        if worker.free >= half or not worker.runner.busy:
+        gathering = claimed + _GATHER_SECONDS - time.monotonic()
+        if worker.free >= half or not worker.runner.busy or gathering <= 0:
+            claimed, gathering = time.monotonic(), 0.0
             try:
                 again = await worker.claim()
             except Exception as error:  # noqa: BLE001 -- a database that is away comes back
                 log.warning("claim failed", extra={"error": repr(error)[:300]})
                 await asyncio.sleep(min(1.0, 2 * poll))
-        if burst and not again and not worker.runner.attempts:
+        # News: what ended during the claim may have freed a lane.
+        if burst and not (again or worker.news.is_set() or worker.runner.attempts):
             return
         if not (again and worker.free >= half):
-            await worker.wait_for_news(poll)
+            await worker.wait_for_news(gathering or poll)

@@ -7,18 +7,22 @@ import time
 from typing import Any
 from uuid import UUID
 
-from app.core.clock import utcnow
 from app.jobs.engines.arq import REDIS_GONE, HeadwayRedis, queue_key
 from app.jobs.worker import Worker
 
 log = logging.getLogger("worker")
 
+_PATIENCE = 1.0  # seconds for which a poll waits for Redis; after that its answer may come later
 _IDLE_SECONDS = 0.5  # the longest wait in one poll: arq's cron looks one second ahead
 _OURS = re.compile(rb"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):\d+$")
 
 # Takes due rings off the set together with their payloads. Entries of others stay where they are.
+# Due by the server's clock: a worker whose own is ahead would take rings too early, ring again,
+# and take them again, without a pause.
 _TAKE = """
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 local foreign = {}
 local ours = {}
 for _, id in ipairs(due) do
@@ -50,6 +54,13 @@ class Feed:
         self._table_seen = 0.0
         self._more = False  # the table has more than could start
         self._away = False
+        self._asked: asyncio.Task[Any] | None = None  # one question at a time
+
+    async def close(self) -> None:
+        """Ask Redis no more."""
+        if self._asked is not None:
+            self._asked.cancel()
+            await asyncio.gather(self._asked, return_exceptions=True)
 
     async def turn(self) -> list[bytes]:
         """One poll: start what may start, else wait for news. Gives back entries of others.
@@ -90,10 +101,19 @@ class Feed:
         return True
 
     async def _take(self, limit: int) -> tuple[list[UUID], list[bytes]]:
+        """Due rings, ours and others'; none while Redis is away, and without waiting for it.
+
+        A question that a hung Redis has not answered stays open: nobody's time is spent on it,
+        and no ring is lost with it when the answer comes after all.
+        """
+        if self._asked is None:
+            self._asked = asyncio.create_task(self._ask(limit))
+        await asyncio.wait({self._asked}, timeout=0 if self._away else _PATIENCE)
         try:
-            now_ms = int(utcnow().timestamp() * 1000)
-            asked: Any = self._redis.eval(_TAKE, 1, self._key, str(now_ms), str(limit))
-            found = await asked
+            if not self._asked.done():
+                raise TimeoutError("no answer")
+            asked, self._asked = self._asked, None
+            found = asked.result()
         except REDIS_GONE as error:
             if not self._away:
                 log.warning("redis is away; working from the table", extra={"error": repr(error)})
@@ -104,3 +124,7 @@ class Feed:
             self._away = False
         ours = [match[1].decode() for entry in found[0] if (match := _OURS.match(entry))]
         return [UUID(job_id) for job_id in ours], list(found[1])
+
+    async def _ask(self, limit: int) -> Any:
+        asked: Any = self._redis.eval(_TAKE, 1, self._key, str(limit))
+        return await asked

@@ -13,9 +13,10 @@ async def run_all(worker: Worker, *, timeout_seconds: float = 60.0) -> None:
     """
     async with asyncio.timeout(timeout_seconds):
         while True:
+            worker.news.clear()  # set by what ends from now on: it may free a lane
             again = await worker.claim()
             running = [a.task for a in worker.runner.attempts.values() if a.task is not None]
             if running:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            elif not again:
+            elif not again and not worker.news.is_set():
                 return

@@ -41,6 +41,7 @@ async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> 
         NotFound: no such job, or not the caller's.
         Conflict: it has already ended.
     """
+    await _hold(session, job_id)
     queued = standing(job_id, states.CANCEL_QUEUED)
     values = {"error_type": "cancelled", "error_message": "The job was cancelled before it ran."}
     moved = await move(session, states.CANCEL_QUEUED, *queued, visible(owner_id), values=values)
@@ -65,6 +66,11 @@ async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> 
     if JobStatus(status).ended:
         raise Conflict(f"the job is already {status}", code="already_ended")
     return []
+
+
+async def _hold(session: AsyncSession, job_id: UUID) -> None:
+    """Lock the row: between two statements it might be claimed, or be handed back."""
+    await session.execute(select(_Row.seq).where(_Row.id == job_id).with_for_update())
 
 
 async def retry(session: AsyncSession, job_id: UUID, owner_id: UUID | None, budget: int) -> Moved:

@@ -60,11 +60,16 @@ async def lapsed_jobs(session: AsyncSession, limit: int = 200) -> list[Lost]:
     return [Lost(*row) for row in (await session.execute(statement)).all()]
 
 
-async def jobs_of_host(session: AsyncSession, prefix: str) -> list[Lost]:
-    """Running jobs of workers whose id begins with `prefix`: this boot, this PID namespace."""
-    statement = select(*_LOST).where(
-        _Row.status == JobStatus.RUNNING, _Row.worker_id.startswith(prefix, autoescape=True)
-    )
+async def workers_of_host(session: AsyncSession, prefix: str) -> list[str]:
+    """Who runs jobs, of those whose id begins with `prefix`: this boot, this PID namespace."""
+    here = _Row.worker_id.startswith(prefix, autoescape=True)
+    statement = select(_Row.worker_id).where(_Row.status == JobStatus.RUNNING, here).distinct()
+    return [name for name in (await session.execute(statement)).scalars() if name is not None]
+
+
+async def jobs_of(session: AsyncSession, workers: Sequence[str]) -> list[Lost]:
+    """The running jobs of some workers."""
+    statement = select(*_LOST).where(_Row.status == JobStatus.RUNNING, _Row.worker_id.in_(workers))
     return [Lost(*row) for row in (await session.execute(statement)).all()]
 
 
