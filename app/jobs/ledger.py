@@ -161,6 +161,9 @@ class Ledger:
         async def work(session: AsyncSession) -> JobStatus | None:
             edge, code, values = self._after_lapse(session, lost)
             conditions = [_Row.id == lost.id, _Row.lease_token == lost.lease_token]
+            # After a step, or a request to stop, the edge may be another: at the next look.
+            conditions += [_Row.lapses == lost.lapses]
+            conditions += [_Row.cancel_requested.is_(lost.cancel_requested)]
             conditions += [lapsed(session)] if must_have_lapsed else []
             data = {"reason": "lease_expired" if must_have_lapsed else "worker_gone"}
             data |= {"error_type": code} if code else {}

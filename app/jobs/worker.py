@@ -85,6 +85,7 @@ class Worker:
             hooked=[kind for kind, job in queue.registry.items() if job.on_change is not None],
         )
         self._stopping = False
+        self._claiming = asyncio.Lock()
         self._suspects_seen = 0.0
         self._crowded = False  # whether the last claim filled all slots
 
@@ -113,8 +114,7 @@ class Worker:
         limit = self.free
         if not limit:
             return False
-        taken = await self._claimed(Due(limit))
-        self.runner.start(taken)
+        taken = await self._start(Due(limit))
         self._crowded = len(taken.claims) >= limit
         await self.claim_suspect()
         return taken.more or self._crowded
@@ -136,8 +136,7 @@ class Worker:
 
         Of a lane the head is taken instead. Those not yet due are rung again for their time.
         """
-        taken = await self._claimed(Rung(ids))
-        self.runner.start(taken)
+        taken = await self._start(Rung(ids))
         if len(taken.claims) < len(ids):
             await self._rescue.ring_when_due(ids)
 
@@ -148,10 +147,8 @@ class Worker:
             return
         if moment - self._suspects_seen < _SUSPECT_SECONDS:
             return
-        taken = await self._claimed(Suspect())
-        if not taken.claims:
+        if not (await self._start(Suspect())).claims:
             self._suspects_seen = moment
-        self.runner.start(taken)
 
     async def wait_for_news(self, seconds: float) -> bool:
         """Wait until something may be there to claim, at most `seconds`; whether it came."""
@@ -193,6 +190,15 @@ class Worker:
                 await self._sign_out()
 
     # --------------------------------------------------------------------------- claims
+
+    async def _start(self, ask: Ask) -> Taken:
+        """Claim and start, as one: a worker that stops waits for it, and hands back what came."""
+        async with self._claiming:
+            if self._stopping:
+                return Taken([])
+            taken = await self._claimed(ask)
+            self.runner.start(taken)
+            return taken
 
     async def _claimed(self, ask: Ask) -> Taken:
         for _ in range(_RACES):
@@ -275,13 +281,20 @@ class Worker:
     async def _hand_back(self) -> None:
         """Release what has a checkpoint at once; let the rest finish within the grace."""
         self._stopping = True
-        for job_id, attempt in list(self.runner.attempts.items()):
-            if self._queue.registry[attempt.claim.kind].releasable:
-                self.runner.stop(job_id, Stop.RELEASE)
-        await self.runner.drain(self._resources.settings.shutdown_grace_seconds)
+        grace = self._resources.settings.shutdown_grace_seconds
+        self._release_what_can_go_on()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace), self._claiming:
+                self._release_what_can_go_on()  # what a claim under way has brought
+        await self.runner.drain(grace)
         for job_id in list(self.runner.attempts):
             self.runner.stop(job_id, Stop.RELEASE)
         await self.runner.drain(1.0)
+
+    def _release_what_can_go_on(self) -> None:
+        for job_id, attempt in list(self.runner.attempts.items()):
+            if self._queue.registry[attempt.claim.kind].releasable:
+                self.runner.stop(job_id, Stop.RELEASE)
 
     async def _sign_out(self) -> None:
         with suppress(Exception):

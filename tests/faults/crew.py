@@ -51,8 +51,8 @@ class Crew:
 
     def owner(self, row: BackgroundJob) -> Process:
         """The process that runs `row`."""
-        assert row.worker_id is not None
-        return next(worker for worker in self._workers if worker.pid == pid_of(row.worker_id))
+        pid = pid_of(row.worker_id)
+        return next(worker for worker in self._workers if worker.pid == pid)
 
     def _start(self, engine: str) -> Process:
         process = self._field.worker(engine, **self._changes)
@@ -70,8 +70,9 @@ class Crew:
             await asyncio.sleep(0.02)
 
 
-def pid_of(worker_id: str) -> int:
+def pid_of(worker_id: str | None) -> int:
     """The process behind a row's worker (see `app.jobs.identity`)."""
+    assert worker_id is not None
     return int(worker_id.split(":")[-2])
 
 

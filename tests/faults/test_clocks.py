@@ -154,7 +154,9 @@ async def test_a_wrong_wall_clock_neither_loses_nor_takes_a_lease_on_sqlite(
     steady = [(await held(long))[1], (await held(long, **clock("+90s")))[1]]
     frozen, lost = await held(Count(items=60, pause=0.05), **clock("-90s"))
     await field.reached(lost, 1)
-    frozen.send_signal(signal.SIGSTOP)
+    async with field.resources.db.transaction() as session:
+        await session.connection()  # a frozen process would keep SQLite's lock from everybody
+        frozen.send_signal(signal.SIGSTOP)
     began = time.monotonic()
 
     async def recovered() -> bool:

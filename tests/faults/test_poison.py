@@ -15,7 +15,7 @@ from tests.faults.jobs import Devour, Write, effects_of
 
 pytestmark = pytest.mark.fault
 
-MEGABYTES = 400
+MEGABYTES = 500  # for all workers together; a few take half of it before they do anything
 GROUPS = Path("/sys/fs/cgroup/memory")
 CODES = {"exit": 1, "segfault": -11, "block": 75, "spin": 75, "memory": -9}
 POISONS: dict[str, JobArgs] = {
@@ -23,7 +23,7 @@ POISONS: dict[str, JobArgs] = {
     "segfault": Poison(how="segfault"),
     "block": Poison(how="block"),
     "spin": Poison(how="spin"),
-    "memory": Devour(megabytes=MEGABYTES),
+    "memory": Devour(megabytes=2 * MEGABYTES),
 }
 
 
@@ -39,7 +39,7 @@ class Limited:
         self._group: Path | None = group
         try:
             group.mkdir()
-            (group / "memory.limit_in_bytes").write_text(f"{MEGABYTES // 2}M")
+            (group / "memory.limit_in_bytes").write_text(f"{MEGABYTES}M")
         except OSError:
             self._group = None
 

@@ -9,11 +9,14 @@ from tests.engines.jobs import Count
 from tests.faults.conftest import Field
 from tests.faults.jobs import Write
 
-pytestmark = [pytest.mark.fault, pytest.mark.parametrize("engine", ["database", "arq"])]
+pytestmark = pytest.mark.fault
+
+on_each_engine = pytest.mark.parametrize("engine", ["database", "arq"])
 
 _OLD = {"TEST_JOBS": "tests.engines.jobs"}  # it has never heard of `Write`
 
 
+@on_each_engine
 async def test_an_old_worker_leaves_a_new_kind_and_does_the_rest(
     steady_field: Field, engine: str
 ) -> None:
@@ -33,15 +36,16 @@ async def test_an_old_worker_leaves_a_new_kind_and_does_the_rest(
     assert old.poll() is None
 
 
+@on_each_engine
 async def test_new_kinds_are_done_at_once_although_old_workers_hear_of_them_too(
     steady_field: Field, engine: str
 ) -> None:
     field = steady_field
     workers = [field.worker(engine, **_OLD), field.worker(engine, **_OLD), field.worker(engine)]
-    for job_id in [await field.ask(Count(items=1)) for _ in range(20)]:
+    for job_id in [await field.ask(Count(items=1)) for _ in range(6)]:
         await field.completed(job_id)  # all are up
 
-    for _ in range(5):
+    for _ in range(3):
         jobs = [await field.ask(kind(items=1)) for kind in (Write, Count, Write, Count)]
         for job_id in jobs:
             assert (await field.completed(job_id, seconds=5)).attempt == 1
@@ -50,7 +54,7 @@ async def test_new_kinds_are_done_at_once_although_old_workers_hear_of_them_too(
 
 
 async def test_an_entry_of_a_function_that_arq_does_not_know_ends_no_job(
-    steady_field: Field, engine: str
+    steady_field: Field,
 ) -> None:
     """As somebody else may put it into the set: stock arq fails it, and only its own copy."""
     field = steady_field
@@ -65,7 +69,7 @@ async def test_an_entry_of_a_function_that_arq_does_not_know_ends_no_job(
     await redis.aclose(True)
     assert (await field.row(job_id)).status == "queued"
 
-    field.worker(engine)
+    field.worker("arq")
 
     assert (await field.completed(job_id, seconds=15)).attempt == 1
     assert old.poll() is None
