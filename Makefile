@@ -3,6 +3,8 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV ?= .venv
 BIN = $(VENV)/bin
 UV ?= uv
+# Fault tests mostly wait for something to die, to lapse or to come back.
+FAULTS_AT_ONCE ?= 3
 SEED ?= 1
 MINUTES ?= 2
 
@@ -31,7 +33,7 @@ test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-faults: install  ## every fault, the slow ones too: workers killed, frozen and restarted
-	$(BIN)/python -m pytest -q -m "fault or slow"
+	$(BIN)/python -m pytest -q -m "fault or slow" -n $(FAULTS_AT_ONCE)
 
 chaos: install  ## faults at random under load, then a verdict; SEED=1 MINUTES=2
 	$(BIN)/headway chaos --seed $(SEED) --minutes $(MINUTES)
