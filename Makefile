@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 UV ?= uv
 # Fault tests mostly wait for something to die, to lapse or to come back.
-FAULTS_AT_ONCE ?= 3
+FAULTS_AT_ONCE ?= 2
 SEED ?= 1
 MINUTES ?= 2
 

@@ -6,7 +6,6 @@ lane's next head after the commit.
 """
 
 import logging
-import random
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db import Database, after_commit
 from app.core.passing import OUTAGE_PATIENCE, is_passing
 from app.jobs import states
+from app.jobs.failures import Failure, lapse_backoff
 from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order
 from app.jobs.spec import Change
@@ -41,9 +41,6 @@ from app.jobs.store.steps import lapsed
 log = logging.getLogger("worker")
 
 LAPSES = 3  # lost workers in a row, without a committed step, before a job counts as poison
-_LAPSE_BACKOFF = 0.25  # seconds before the second try after a lost worker; four times that, then
-_BACKOFF = 1.0  # seconds before the second attempt; doubled with each
-_LONGEST_BACKOFF = 300.0
 
 
 class Ledger:
@@ -96,37 +93,21 @@ class Ledger:
             await self.db.run(lambda session: self.settle(session, laned), patience=2.0)
         return {each.change.job_id for each in moved}
 
-    async def fail(
-        self,
-        claim: Claim,
-        code: str,
-        message: str,
-        *,
-        trace: str | None,
-        retry_in: float | None,
-        spared: bool = False,
-    ) -> bool:
+    async def fail(self, claim: Claim, failure: Failure, *, retry_in: float | None) -> bool:
         """End an attempt badly: wait for the next one when `retry_in` is given, else for good.
 
-        `spared`: the attempt does not count among those that may fail.
         A job that was asked to stop meanwhile is cancelled instead. False: not this worker's.
         """
-        error: dict[str, Any] = {
-            "error_type": code,
-            "error_message": message,
-            "error_trace": trace,
-        }
+        data: dict[str, Any] = {"error_type": failure.code, "error_message": failure.message}
+        error = data | {"error_trace": failure.trace}
+        data |= {} if retry_in is None else {"retry_in_seconds": round(retry_in, 3)}
 
         async def work(session: AsyncSession) -> bool:
             if retry_in is None:
-                edge, values = states.FAIL, error
-            else:
-                later: dict[str, Any] = {"run_after": from_now(session, retry_in)}
-                later |= {"max_attempts": _Row.max_attempts + 1} if spared else {}
-                edge, values = states.RETRY_LATER, error | later
-            data: dict[str, Any] = {"error_type": code, "error_message": message}
-            data |= {} if retry_in is None else {"retry_in_seconds": round(retry_in, 3)}
-            return await self._leave(session, claim, edge, data, values)
+                return await self._leave(session, claim, states.FAIL, data, error)
+            later: dict[str, Any] = {"run_after": from_now(session, retry_in)}
+            later |= {"max_attempts": _Row.max_attempts + 1} if failure.spared else {}
+            return await self._leave(session, claim, states.RETRY_LATER, data, error | later)
 
         return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
@@ -295,17 +276,6 @@ class Ledger:
         known = self._queue.registry.get(change.kind)
         if known is not None and known.on_change is not None:
             await known.on_change(session, change)
-
-
-def backoff(attempt: int) -> float:
-    """Seconds before the attempt after `attempt`: doubled each time, half of it by chance."""
-    longest = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(20, max(1, attempt) - 1))
-    return longest * (0.5 + random.random() / 2)  # noqa: S311 -- jitter, not a secret
-
-
-def lapse_backoff(lapses: int) -> float:
-    """Seconds before a job that lost its worker is tried again."""
-    return _LAPSE_BACKOFF * 4.0 ** (lapses - 1) * (0.5 + random.random())  # noqa: S311
 
 
 def _change_of(claim: Claim) -> Change:

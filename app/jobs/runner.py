@@ -8,21 +8,18 @@ the handler is done, or was stopped, the ending is written under the lease's tok
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from app.core.errors import AppError
 from app.core.failpoints import failpoint
-from app.core.logging import bound, without_secrets
+from app.core.logging import bound
 from app.core.passing import is_outage
 from app.jobs.context import JobCancelled, JobContext, LeaseLost
-from app.jobs.ledger import Ledger, backoff
+from app.jobs.failures import Failure, failure_of
+from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
 from app.jobs.spec import Job
 from app.jobs.store.claim import Claim, Taken
@@ -59,16 +56,6 @@ class Attempt:
     def suspect(self) -> bool:
         """Whether it lost its last worker and may do the same to this one."""
         return self.claim.lapses > 0 and not (self.ctx is not None and self.ctx.stepped)
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    code: str
-    message: str
-    trace: str | None
-    retryable: bool
-    retry_after: float | None = None
-    spared: bool = False  # it uses no attempt up
 
 
 @dataclass(slots=True)
@@ -176,12 +163,12 @@ class Runner:
 
     async def _call(
         self, attempt: Attempt, ctx: JobContext
-    ) -> dict[str, Any] | _Failure | Stop | None:
+    ) -> dict[str, Any] | Failure | Stop | None:
         """Call the handler; what came of it, as a value."""
         if (before := attempt.stop) is not None:
             return before
         if attempt.spoiled is not None:
-            return _failure(attempt.spoiled)
+            return failure_of(attempt.spoiled)
         claim = attempt.claim
         job = self._queue.registry[claim.kind]
         limit = asyncio.timeout(self._timeout(job))
@@ -199,10 +186,11 @@ class Runner:
         except TimeoutError as error:
             if limit.expired():
                 seconds = self._timeout(job)
-                return _Failure("timeout", f"The attempt took more than {seconds:g} s.", None, True)
-            return _failure(error)
+                message = f"The attempt took more than {seconds:g} s."
+                return Failure("timeout", message, retryable=True)
+            return failure_of(error)
         except Exception as error:  # noqa: BLE001 -- the row is where a handler's failure is told
-            failure = _failure(error)
+            failure = failure_of(error)
             # An outage is not the job's fault, as long as the job gets further between two.
             spared = is_outage(error) and ctx.stepped and job.max_attempts > 1
             return replace(failure, spared=spared)
@@ -212,13 +200,13 @@ class Runner:
         return ceiling if job.timeout is None else min(ceiling, job.timeout.total_seconds())
 
     async def _write(
-        self, attempt: Attempt, outcome: dict[str, Any] | _Failure | Stop | None
+        self, attempt: Attempt, outcome: dict[str, Any] | Failure | Stop | None
     ) -> str | None:
         """Write the ending; the status it brought, or None when the lease was lost."""
         claim = attempt.claim
         if isinstance(outcome, Stop):
             return await self._write_stop(claim, outcome)
-        if isinstance(outcome, _Failure):
+        if isinstance(outcome, Failure):
             return await self._write_failure(claim, outcome)
         return "completed" if await self._complete(claim, outcome) else None
 
@@ -229,27 +217,15 @@ class Runner:
             return "cancelled" if await self._ledger.cancelled(claim) else None
         reason = "shutdown" if stop is Stop.RELEASE else "cut_off"
         if not self._queue.registry[claim.kind].releasable:
-            lost = _Failure("worker_lost", "The worker was stopped.", None, False)
+            lost = Failure("worker_lost", "The worker was stopped.")
             return await self._write_failure(claim, lost)
         return "queued" if await self._ledger.release(claim, reason=reason) else None
 
-    async def _write_failure(self, claim: Claim, failure: _Failure) -> str | None:
-        retry_in = None
-        if failure.spared or (failure.retryable and claim.attempt < claim.max_attempts):
-            failed_before = 1 if failure.spared else claim.attempt
-            retry_in = max(backoff(failed_before), failure.retry_after or 0.0)
-        log.warning(
-            "attempt failed",
-            extra={"error_code": failure.code, "retry_in_seconds": retry_in},
-        )
-        written = await self._ledger.fail(
-            claim,
-            failure.code,
-            failure.message,
-            trace=failure.trace,
-            retry_in=retry_in,
-            spared=failure.spared,
-        )
+    async def _write_failure(self, claim: Claim, failure: Failure) -> str | None:
+        retry_in = failure.retry_in(claim.attempt, claim.max_attempts)
+        facts = {"error_code": failure.code, "retry_in_seconds": retry_in}
+        log.warning("attempt failed", extra=facts)
+        written = await self._ledger.fail(claim, failure, retry_in=retry_in)
         return None if not written else "failed" if retry_in is None else "queued"
 
     async def _complete(self, claim: Claim, result: dict[str, Any] | None) -> bool:
@@ -287,20 +263,3 @@ class Runner:
             return
         for ending, done in together:
             done.set_result(ending.job_id in written)
-
-
-def _failure(error: Exception) -> _Failure:
-    """A handler's exception as what the row says of it."""
-    trace = without_secrets("".join(traceback.format_exception(error)))[-8000:]
-    if isinstance(error, AppError):
-        return _Failure(error.code, str(error), trace, error.retryable, error.retry_after)
-    if isinstance(error, ValidationError):
-        return _Failure("bad_args", "The job's arguments do not fit its kind.", trace, False)
-    if is_outage(error):
-        return _Failure("unavailable", "The database did not answer.", trace, True)
-    if isinstance(error, OSError):
-        why = error.strerror or type(error).__name__
-        return _Failure("unavailable", f"The system refused for now: {why}.", trace, True)
-    log.error("unexpected error in a handler", exc_info=error)
-    name = type(error).__name__
-    return _Failure("unexpected", f"Something unexpected happened ({name}).", trace, True)

@@ -128,6 +128,8 @@ class Worker:
         before = self.free
         again = await self.claim()
         if before - self.free < len(ids):
+            if again and self.free:  # lanes were left unlooked at, perhaps those rung for
+                await self._start(Rung(ids[: self.free]))
             await self._rescue.ring_when_due(ids)
         return again
 

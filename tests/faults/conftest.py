@@ -1,5 +1,7 @@
 """Real worker processes on real servers, to be killed."""
 
+import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -47,6 +49,12 @@ class Field:
         process = start_worker(engine, environment(self.settings, **given), self.log)
         self._processes.append(process)
         return process
+
+    def busy_processors(self) -> None:
+        """Let every processor have something else to do, until the field is left."""
+        for _ in range(os.cpu_count() or 1):
+            spin = [sys.executable, "-c", "while True: pass"]
+            self._processes.append(Popen(spin))
 
     def end_all(self) -> None:
         for process in self._processes:

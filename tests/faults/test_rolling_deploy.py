@@ -37,6 +37,7 @@ async def test_an_old_worker_leaves_a_new_kind_and_does_the_rest(
 
 
 @on_each_engine
+@pytest.mark.slow
 async def test_new_kinds_are_done_at_once_although_old_workers_hear_of_them_too(
     steady_field: Field, engine: str
 ) -> None:
@@ -53,6 +54,7 @@ async def test_new_kinds_are_done_at_once_although_old_workers_hear_of_them_too(
     assert [worker.poll() for worker in workers] == [None] * 3
 
 
+@pytest.mark.slow
 async def test_an_entry_of_a_function_that_arq_does_not_know_ends_no_job(
     steady_field: Field,
 ) -> None:

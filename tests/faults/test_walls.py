@@ -14,6 +14,8 @@ from app.jobs.spec import JobArgs
 from app.jobs.store.claim import Due, Wanted, claim
 from tests.engines.jobs import Await, Laned
 from tests.faults.conftest import Field
+from tests.faults.jobs import registry
+from tests.harness import JobHarness
 
 pytestmark = pytest.mark.fault
 
@@ -73,3 +75,14 @@ async def test_a_wall_delays_no_fresh_job_on_the_database_engine(field: Field) -
 
 async def test_a_wall_of_rows_and_rings_delays_no_fresh_job_on_arq(arq_field: Field) -> None:
     await delays_nobody(arq_field, "arq")
+
+
+async def test_a_ring_for_the_last_of_a_thousand_lanes_is_answered_at_once(field: Field) -> None:
+    await build(field)
+    worker = JobHarness(field.resources, registry().values()).worker()
+    job_id = await field.ask(Laned(name="zz-behind-all", number=0))
+
+    await worker.answer([job_id])  # a claim looks at 256 lanes only, and begins with the first
+
+    await worker.runner.drain(5.0)
+    assert (await field.row(job_id)).status == "completed"

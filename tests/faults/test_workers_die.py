@@ -165,6 +165,7 @@ async def test_a_frozen_worker_changes_nothing_when_it_thaws(steady_field: Field
     assert other.poll() is None
 
 
+@pytest.mark.slow
 async def test_a_worker_that_thaws_after_the_end_changes_nothing(steady_field: Field) -> None:
     field, items = steady_field, 12
     job_id = await field.ask(Write(items=items, pause=0.1))
@@ -212,8 +213,9 @@ async def test_a_live_sibling_is_never_recovered(field: Field) -> None:
 async def test_twenty_restarts_beside_two_busy_siblings_recover_nothing_of_theirs(
     arq_field: Field,
 ) -> None:
-    """Three workers under load; one is killed and started again twenty times."""
+    """Jobs of fifteen leases, every processor busy; one worker of three dies twenty times."""
     field = arq_field
+    field.busy_processors()
     long = [await field.ask(Await(seconds=45)) for _ in range(8)]
     field.worker("database")
     field.worker("arq")

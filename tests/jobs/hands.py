@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.jobs.context import JobContext, LeaseLost
+from app.jobs.failures import Failure
 from app.jobs.ledger import Ledger
 from app.jobs.store import steps
 from app.jobs.store.claim import Claim
@@ -44,9 +45,8 @@ def ending(handle: Handle) -> Ending:
 
 
 def failure(retry_in: float | None) -> Write:
-    return lambda ledger, handle: ledger.fail(
-        handle.claim, "broken", "It broke.", trace=None, retry_in=retry_in
-    )
+    broken = Failure("broken", "It broke.")
+    return lambda ledger, handle: ledger.fail(handle.claim, broken, retry_in=retry_in)
 
 
 def renewal(ledger: Ledger, handle: Handle) -> Coroutine[Any, Any, object]:

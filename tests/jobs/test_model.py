@@ -269,7 +269,7 @@ class Mishaps(People, Workers):
 
 @pytest.fixture
 def tables(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
-    monkeypatch.setattr("app.jobs.ledger._LAPSE_BACKOFF", LAPSE_BACKOFF)
+    monkeypatch.setattr("app.jobs.failures._LAPSE_BACKOFF", LAPSE_BACKOFF)
     monkeypatch.setattr("app.jobs.worker._SUSPECT_SECONDS", 0.0)
     with open_tables(make_settings()) as opened:
         yield opened
@@ -293,7 +293,7 @@ def play(tables: Tables, *, plays: int, acts: int) -> None:
 
 
 def test_the_tables_do_what_the_model_does(tables: Tables) -> None:
-    play(tables, plays=30, acts=25)
+    play(tables, plays=15, acts=25)
 
 
 @pytest.mark.fault

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from app.jobs.context import JobContext
 from app.jobs.engines.database import serve
 from app.jobs.engines.inline import run_all
+from app.jobs.failures import Failure
 from app.jobs.ledger import Ledger
 from app.jobs.models import BackgroundJob
 from app.jobs.runner import Attempt
@@ -59,7 +60,7 @@ async def cancel(jobs: JobHarness, job_id: UUID) -> None:
 Leave = Callable[[Ledger, Claim], Coroutine[Any, Any, bool]]
 LEAVES: dict[str, Leave] = {
     "release": lambda ledger, held: ledger.release(held),
-    "fail": lambda ledger, held: ledger.fail(held, "no", "No.", trace=None, retry_in=0.0),
+    "fail": lambda ledger, held: ledger.fail(held, Failure("no", "No."), retry_in=0.0),
 }
 
 
