@@ -58,7 +58,6 @@ async def test_twenty_kills_at_random_points_lose_nothing_and_double_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 async def test_a_job_that_loses_five_workers_in_a_row_completes(steady_field: Field) -> None:
     """Each of them commits a step before it dies, so the job is no poison."""
     field = steady_field
