@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.lanes import measure
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 
 async def test_lanes_keep_their_order_and_hold_nobody_up() -> None:
