@@ -87,17 +87,21 @@ async def goes_on(field: Field, row: BackgroundJob, seconds: float) -> float:
     return time.monotonic() - began
 
 
+async def seconds_after_a_kill(field: Field, *engines: str) -> float:
+    """Until the job of a killed worker has committed another step, with a crew of `engines`."""
+    job_id = await field.ask(Write(items=200, pause=0.02))
+    async with Crew(field, *engines) as crew:
+        row = await running(field, job_id, processed=5)
+        crew.owner(row).kill()
+        return await goes_on(field, row, 20)
+
+
 @pytest.mark.parametrize("lease", [15.0])
 async def test_on_the_same_host_a_job_goes_on_within_two_seconds(
     steady_field: Field, record_property: Record
 ) -> None:
     """A live worker beside the dead one sees that its process is gone."""
-    field = steady_field
-    job_id = await field.ask(Write(items=200, pause=0.02))
-    async with Crew(field, "database", "arq") as crew:
-        row = await running(field, job_id, processed=5)
-        crew.owner(row).kill()
-        seconds = await goes_on(field, row, 20)
+    seconds = await seconds_after_a_kill(steady_field, "database", "arq")
 
     record_property("seconds beside a live worker", round(seconds, 2))
     assert seconds <= 2.0
@@ -110,12 +114,7 @@ async def test_a_worker_that_restarts_goes_on_within_two_seconds(
     steady_field: Field, engine: str, record_property: Record
 ) -> None:
     """Alone on its host, from the kill to the next committed step, its own start included."""
-    field = steady_field
-    job_id = await field.ask(Write(items=200, pause=0.02))
-    async with Crew(field, engine) as crew:
-        row = await running(field, job_id, processed=5)
-        crew.owner(row).kill()
-        seconds = await goes_on(field, row, 20)
+    seconds = await seconds_after_a_kill(steady_field, engine)
 
     record_property("seconds with a restart", round(seconds, 2))
     assert seconds <= 2.0

@@ -97,7 +97,8 @@ _TELL_SQLITE = (
 async def store(session: AsyncSession, request: Request, *, announce: bool = False) -> Stored:
     """Insert the row, or find the active one with the same kind and unique key.
 
-    With `announce`, on PostgreSQL, the commit itself tells those who listen on `CHANNEL`. The key is a unique index: of two requests at one moment, one inserts and the other finds.
+    With `announce`, on PostgreSQL, the commit itself tells those who listen on `CHANNEL`. The key
+    is a unique index: of two requests at one moment, one inserts and the other finds.
     """
     while True:
         stored = await _insert(session, request, announce)
