@@ -3,6 +3,8 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV ?= .venv
 BIN = $(VENV)/bin
 UV ?= uv
+# Most tests wait for servers, disks and children: a few at once keep two cores busy.
+TESTS_AT_ONCE ?= 3
 # Fault tests mostly wait for something to die, to lapse or to come back.
 FAULTS_AT_ONCE ?= 2
 SEED ?= 1
@@ -30,7 +32,10 @@ demo: $(VENV)/.run  ## index a backup and PDFs with live progress bars
 	$(BIN)/headway demo
 
 test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not long" -n $(TESTS_AT_ONCE)
+
+test-long: install  ## the domains' long tests: big inputs, many kills
+	$(BIN)/python -m pytest -q -m long -n $(FAULTS_AT_ONCE)
 
 test-faults: install  ## every fault, the slow ones too: workers killed, frozen and restarted
 	$(BIN)/python -m pytest -q -m "fault or slow" -n $(FAULTS_AT_ONCE)
@@ -58,4 +63,4 @@ lock:  ## compile requirements/*.txt again from pyproject.toml (needs uv)
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
-.PHONY: help install demo test test-faults chaos check format bench lock clean
+.PHONY: help install demo test test-faults test-long chaos check format bench lock clean
