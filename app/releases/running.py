@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ LOCK = "guard.lock"
 _GUARD = str(Path(guard.__file__))
 _RENEW_SECONDS = 0.25
 _READ = 64 * 1024
+_QUIET_LOOKS = 4
 _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)  # the command itself, or under a shell
 _PASSED_ON = ("PATH", "LANG")
 
@@ -111,13 +113,15 @@ class Running:
     async def _until_ended(self) -> Ended:
         assert self._process.stderr is not None
         report = await self._process.stderr.read()
-        await self._process.wait()
         try:
-            return Ended(**json.loads(report.splitlines()[-1]))
+            ended = Ended(**json.loads(report.splitlines()[-1]))
         except (ValueError, TypeError, IndexError):
+            ended = Ended("lost")
             log.warning("guard lost", extra={"stderr": report[-500:].decode("utf-8", "replace")})
+            # Before the wait: asyncio waits also for the pipe that they hold.
             await asyncio.to_thread(kill_leftovers, self._home)
-            return Ended("lost")
+        await self._process.wait()
+        return ended
 
 
 @asynccontextmanager
@@ -182,17 +186,22 @@ def at_work(folder: Path) -> bool:
 
 
 def kill_leftovers(home: Path) -> int:
-    """Kill whatever runs with `home` as its HOME, for when its guard was killed; how many."""
+    """Kill whatever runs with `home` as its HOME, for when its guard was killed; how many.
+
+    A process at its exec shows no environment for a moment, so a few looks must find nothing.
+    """
     mark = b"HOME=" + os.fsencode(home)
     killed: set[int] = set()
-    while True:
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
         found = {pid for pid in _pids() if mark in _environ_of(pid)} - {os.getpid()}
-        if not found - killed:
-            return len(killed)
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        quiet = 0 if found - killed else quiet + 1
         killed |= found
+        time.sleep(0.05)  # noqa: TID251 -- called in a thread
+    return len(killed)
 
 
 async def _start(command: Command, lease_ends: float) -> asyncio.subprocess.Process:

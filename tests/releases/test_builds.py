@@ -61,6 +61,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no SQL of its own
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_build_that_goes_wrong_says_why(
     site: Site, name: str, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, update
 
 from app.releases.models import Deployment, Environment
@@ -82,6 +83,7 @@ async def test_a_failed_health_check_rolls_back_and_says_what_it_said(site: Site
     assert not site.current("empty").is_symlink()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no SQL of its own
 async def test_health_checks_that_hang_or_leave_processes_fail(site: Site) -> None:
     for check in ("sleep 60", "setsid sleep 60 & exit 0"):
         site.recipes(
