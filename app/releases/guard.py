@@ -32,6 +32,7 @@ LENGTH_BYTES = 4
 
 _TICK = 0.1  # seconds between two looks at the lease and the disk
 _LEAVE_SECONDS = 1.0  # for processes that a command leaves behind, and that are about to end
+_FREE_BYTES = 256 << 20  # of the disk, or a twentieth of it: more than is written in one tick
 _WEIGH_SECONDS = 0.5  # between two weighings of the folder, at least
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _SET_CHILD_SUBREAPER, _SET_PDEATHSIG = 36, 1
@@ -153,13 +154,13 @@ class _Watch:
 
     def _disk(self, now: float) -> str | None:
         """`full` when the disk nearly is, `large` when the folder holds more than it may."""
+        space = os.statvfs(self._order.folder)
+        floor = min(_FREE_BYTES, space.f_blocks * space.f_frsize // 20)
+        if space.f_bavail * space.f_frsize < floor:
+            return "full"
         if now < self._weigh_at:
             return None
         began = time.monotonic()
-        space = os.statvfs(self._order.folder)
-        floor = min(256 << 20, space.f_blocks * space.f_frsize // 20)
-        if space.f_bavail * space.f_frsize < floor:
-            return "full"
         if _weight(self._order.folder, self._order.disk_bytes) > self._order.disk_bytes:
             return "large"
         # A large tree takes long to weigh: at most a tenth of the time goes into it.

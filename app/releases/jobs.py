@@ -102,10 +102,9 @@ async def run_build(ctx: JobContext, args: RunBuild) -> dict[str, Any]:
     """
     async with ctx.resources.db.reading() as session:
         build = await store.one(session, Build, args.build_id)
-        ongoing = await store.ongoing_jobs(session)
     recipe = await _recipe(ctx, build.recipe)
     recipe.check_ref(build.ref)
-    async with workspace(ctx.resources.settings.data_dir, ctx.job_id, ongoing) as home:
+    async with workspace(ctx.resources, ctx.job_id) as home:
         return await make(ctx, build, recipe, home)
 
 
@@ -127,10 +126,9 @@ async def run_deployment(ctx: JobContext, args: RunDeployment) -> dict[str, Any]
         deployment = await store.one(session, Deployment, args.deployment_id)
         build = await store.one(session, Build, deployment.build_id)
         manifest = await store.artifacts(session, build.id)
-        ongoing = await store.ongoing_jobs(session)
     recipe = await _recipe(ctx, build.recipe)
     folder = EnvironmentFolder(_releases_dir(ctx.resources), deployment.environment)
-    async with workspace(ctx.resources.settings.data_dir, ctx.job_id, ongoing) as home:
+    async with workspace(ctx.resources, ctx.job_id) as home:
         return await put_live(ctx, deployment, build, manifest, recipe, folder, home)
 
 

@@ -1,14 +1,18 @@
 """Builds over HTTP and through the real worker, on both databases."""
 
 import asyncio
+import os
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from app.jobs.engines.inline import run_all
 from app.releases import building
+from app.releases.running import take_lock
+from app.releases.workspace import still_at_work
 from tests.releases.processes import alive_below
 from tests.releases.site import Site, open_site, shell
 from tests.waiting import until
@@ -202,3 +206,23 @@ async def _ended(site: Site, asked: dict[str, Any]) -> bool:
     with suppress(KeyError):
         return (await site.job(asked)).status in ("cancelled", "failed", "completed")
     return False
+
+
+async def test_a_run_removes_what_dead_workers_left_and_nothing_else(site: Site) -> None:
+    site.recipes(site=shell("touch index.html"))
+    done = await site.build()
+    folder = site.data / "builds"
+    left = folder / f"{done['job_id']}-left"
+    guarded = folder / f"{done['job_id']}-guarded"
+    for each in (left, guarded):
+        (each / "home").mkdir(parents=True)
+    lock = take_lock(guarded)
+
+    await site.build()
+    assert list(folder.iterdir()) == [guarded]
+    assert still_at_work(site.data, UUID(done["job_id"]))
+    os.close(lock)
+    assert not still_at_work(site.data, UUID(done["job_id"]))
+    await site.build()
+
+    assert list(folder.iterdir()) == []

@@ -86,7 +86,7 @@ def test_a_file_that_others_can_write_is_refused(path: Path, tmp_path: Path) -> 
         read_recipe(path, "site")
 
     tmp_path.chmod(0o1777)  # sticky, as /tmp is: nobody can exchange the file
-    assert read_recipe(path, "site")
+    assert read_recipe(path, "site").command == ("make",)
 
 
 def test_what_is_no_file_is_refused(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Commands under their guard: whatever they do, nothing of them is left."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -193,3 +194,25 @@ async def _gone(home: Path) -> bool:
 
 def _long() -> float:
     return boot_seconds() + 60
+
+
+async def test_a_disk_that_is_nearly_full_ends_the_command(tmp_path: Path) -> None:
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "headway-test", str(tmp_path)],
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    home = tmp_path / "home"
+    home.mkdir()
+    script = "n=0; while :; do n=$((n+1)); head -c 1000000 /dev/zero > f$n; sleep 0.005; done"
+    try:
+        ended, _ = await run(shell(home, script), 30)
+        free = os.statvfs(tmp_path)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+    with pytest.raises(AppError) as failure:
+        ended.check("It")
+    assert failure.value.code == "disk_full"
+    assert free.f_bavail > 0
