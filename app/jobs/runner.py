@@ -142,6 +142,7 @@ class Runner:
         ctx = attempt.ctx = JobContext(
             claim, self.resources, self._queue, self.resources.settings.job_lease_seconds
         )
+        ctx.worker_id = self._worker_id
         if attempt.suspect:
             ctx.on_first_step = self.on_freed  # the next suspect may start
         outcome = await self._call(attempt, ctx)

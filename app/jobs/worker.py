@@ -34,7 +34,7 @@ from app.resources import Resources
 log = logging.getLogger("worker")
 
 _RENEW_SECONDS = 1.0  # a cancel is seen within so long
-_LAST_SECONDS = 3.0  # after the grace, for a handler to end its processes and be handed back
+_LAST_SECONDS = 1.5  # after the grace, for a handler to end its processes and be handed back
 _RACES = 5  # tries of a claim when other workers take the same lanes
 _SUSPECT_SECONDS = 0.25  # between two looks for jobs that lost their worker
 

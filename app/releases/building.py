@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import Invalid
-from app.core.passing import OUTAGE_PATIENCE, is_passing
+from app.core.passing import OUTAGE_PATIENCE, is_passing, patiently
 from app.jobs.context import JobContext
 from app.releases import store
 from app.releases.artifacts import Found, find_artifacts, open_artifact
@@ -32,8 +32,7 @@ async def make(ctx: JobContext, build: Build, recipe: Recipe, home: Path) -> dic
     async with ctx.step(stage="building", restart=ctx.total is not None) as step:
         await store.forget_output(step.session, build.id)
     folder = await asyncio.to_thread(_working_folder, recipe, home)
-    env = dict(recipe.env) | ({} if build.ref is None else {"HEADWAY_REF": build.ref})
-    command = Command(recipe.command, home, folder, env, recipe.disk_bytes)
+    command = Command(recipe.command, home, folder, recipe.variables(build.ref), recipe.disk_bytes)
     await _Run(ctx, build).through(command, recipe.timeout)
     manifest = await _keep(ctx, recipe, folder)
     async with ctx.step(stage="storing", message=f"{len(manifest):,} artifacts") as step:
@@ -59,12 +58,13 @@ class _Run:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            await self._tell(patient=True)
+            await self._tell_the_rest()
             message = f"The recipe took more than its {seconds:g} s."
             raise Invalid(message, code="timeout") from error
-        finally:
-            self._progress.close()
-        await self._tell(patient=True)
+        except Invalid:
+            await self._tell_the_rest()
+            raise
+        await self._tell_the_rest()
         ended.check("The recipe")
 
     async def _follow(self, running: Running) -> None:
@@ -87,18 +87,17 @@ class _Run:
                 limit = f"{OUTPUT_BYTES >> 20} MiB"
                 raise Invalid(f"The recipe printed more than {limit}.", code="too_much_output")
 
-    async def _tell(self, *, patient: bool = False) -> None:
+    async def _tell(self) -> None:
         """Store new output and progress; what a database that is away misses is told later."""
-        deadline = asyncio.get_running_loop().time() + (OUTAGE_PATIENCE if patient else 0.0)
-        while True:
-            try:
-                return await self._step()
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                if asyncio.get_running_loop().time() > deadline:
-                    return None
-            await asyncio.sleep(_STEP_SECONDS)
+        try:
+            await self._step()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+
+    async def _tell_the_rest(self) -> None:
+        self._progress.close()
+        await patiently(self._step, OUTAGE_PATIENCE)
 
     async def _step(self) -> None:
         write, told = self._log.pending(), self._progress

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ParamSpec, TypeVar
 
 from app.blobs import Blobs
-from app.core.errors import AppError, Invalid
+from app.core.errors import AppError, Conflict, Invalid
 from app.core.failpoints import failpoint
 from app.jobs.context import JobCancelled, JobContext, LeaseLost
 from app.releases import store
@@ -20,6 +21,8 @@ from app.releases.progress import shown_line
 from app.releases.recipes import Recipe
 from app.releases.running import Command, guarded, to_the_end
 from app.releases.switching import EnvironmentFolder, Locked, Release, Superseded
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,12 +66,11 @@ async def put_live(
     except BaseException as error:
         await to_the_end(_roll_back(ctx, deployment, folder, release, previous, error))
         raise
-    removed = await _locked(folder.prune, release.sequence, recipe.keep)
+    await _prune(folder, release, recipe.keep)
     return {
         "deployment_id": str(deployment.id),
         "release": release.name,
         "previous": None if previous is None else previous.name,
-        "removed": removed,
     }
 
 
@@ -95,14 +97,12 @@ async def _check(ctx: JobContext, build: Build, recipe: Recipe, release: Path, h
         pass
     if recipe.health_check is None:
         return
-    env = dict(recipe.env) | ({} if build.ref is None else {"HEADWAY_REF": build.ref})
-    command = Command(recipe.health_check, home, release, env, recipe.disk_bytes)
+    command = Command(
+        recipe.health_check, home, release, recipe.variables(build.ref), recipe.disk_bytes
+    )
     output, limit = b"", asyncio.timeout(recipe.health_timeout)
     try:
-        async with (
-            limit,
-            guarded(command, lambda: ctx.lease_ends) as running,
-        ):
+        async with limit, guarded(command, lambda: ctx.lease_ends) as running:
             await failpoint("in_health_check")
             while content := await running.read():
                 output = (output + content)[-_OUTPUT_BYTES:]
@@ -117,6 +117,16 @@ async def _check(ctx: JobContext, build: Build, recipe: Recipe, release: Path, h
         lines = [shown for line in output.splitlines() if (shown := shown_line(line))]
         said = f" It said: {lines[-1]}" if lines else ""
         raise Invalid(f"{error}{said}", code="health_check_failed") from error
+
+
+async def _prune(folder: EnvironmentFolder, release: Release, keep: int) -> None:
+    """Remove old releases. The new one is live and sound: from here on nothing undoes that."""
+    try:
+        await _locked(folder.prune, release.sequence, keep)
+    except (OSError, Conflict) as error:
+        log.warning("old releases not removed", extra={"error": repr(error)[:300]})
+    except asyncio.CancelledError:
+        pass  # asked to stop too late: the job completes
 
 
 async def _locked(act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -139,16 +149,18 @@ async def _roll_back(
     why: BaseException,
 ) -> None:
     """Make the previous release live again, unless this run has been overtaken or was lost."""
-    with suppress(JobCancelled):
-        async with ctx.step(stage="rolling_back"):  # `LeaseLost`: nothing is changed any more
-            pass
-    if not await _locked(folder.roll_back, release, previous):
+    try:
+        if not await _locked(folder.roll_back, release, previous):
+            return
+    except Superseded:
         return
     reason = why.code if isinstance(why, AppError) else "stopped"
     data = {"from": release.name, "to": previous.name if previous else None, "reason": reason}
     with suppress(JobCancelled):
-        async with ctx.step(message="The previous release is live again.") as step:
-            await store.audit(step.session, "deployment", deployment.id, "rolled_back", data=data)
+        message = "The previous release is live again."
+        async with ctx.step(stage="rolled_back", message=message) as step:
+            about = ("deployment", deployment.id, "rolled_back")
+            await store.audit(step.session, *about, worker=ctx.worker_id, data=data)
 
 
 class _Placing:

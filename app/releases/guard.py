@@ -17,7 +17,6 @@ descriptor that it was given, by which another worker sees that the command may 
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import struct
@@ -34,10 +33,10 @@ _TICK = 0.1  # seconds between two looks at the lease and the disk
 _LEAVE_SECONDS = 1.0  # for processes that a command leaves behind, and that are about to end
 _FREE_BYTES = 256 << 20  # of the disk, or a twentieth of it: more than is written in one tick
 _WEIGH_SECONDS = 0.5  # between two weighings of the folder, at least
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
 _SET_CHILD_SUBREAPER, _SET_PDEATHSIG = 36, 1
 _OOM_FIRST = "900"  # when memory is out, the recipe goes before the worker
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = [getattr(signal, name, signal.SIGTERM) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
 
 @dataclass(frozen=True)
@@ -195,6 +194,8 @@ def _leads_to(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
 
 
 def _start(order: Order) -> "subprocess.Popen[bytes]":
+    import resource  # noqa: PLC0415 -- POSIX only, and the worker imports this module too
+
     def prepare() -> None:
         for number in (*_SIGNALS, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)

@@ -107,6 +107,10 @@ class Recipe(BaseModel):
             field = [{"pointer": "#/body/ref", "field": "ref", "detail": "does not fit the recipe"}]
             raise Invalid("the ref does not fit the recipe", code="bad_ref", errors=field)
 
+    def variables(self, ref: str | None) -> dict[str, str]:
+        """What the recipe's commands see besides PATH, LANG and HOME."""
+        return self.env | ({} if ref is None else {"HEADWAY_REF": ref})
+
 
 def read_recipe(path: Path, name: str) -> Recipe:
     """The recipe `name` of the file as it stands now.

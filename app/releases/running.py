@@ -1,7 +1,6 @@
 """One command of a recipe, run under a guard (`guard.py`), as its worker holds it."""
 
 import asyncio
-import fcntl
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 from app.core.errors import AppError, Invalid
 from app.releases import guard
+from app.releases.locks import is_locked, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ _GUARD = str(Path(guard.__file__))
 _RENEW_SECONDS = 0.25
 _READ = 64 * 1024
 _QUIET_LOOKS = 4
-_FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)  # the command itself, or under a shell
+_TOO_LARGE = getattr(signal, "SIGXFSZ", 25)
+_FILE_TOO_LARGE = (-_TOO_LARGE, 128 + _TOO_LARGE)  # the command itself, or under a shell
 _PASSED_ON = ("PATH", "LANG")
 
 
@@ -165,24 +166,16 @@ async def to_the_end(work: Awaitable[T]) -> T:
 
 def take_lock(folder: Path) -> int:
     """Make the lock of a folder and hold it, by the descriptor that is given back."""
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    if not try_lock(lock):
+        os.close(lock)
+        raise AppError("Another guard holds the lock of this folder.", code="guard_lost")
     return lock
 
 
 def at_work(folder: Path) -> bool:
     """Whether a guard of this host lives that was given the lock of `folder`."""
-    try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_locked(folder / LOCK)
 
 
 def kill_leftovers(home: Path) -> int:

@@ -10,7 +10,6 @@ for dead. All of it happens under a lock on the environment's folder, and `curre
 a rename, so that its readers see one release or the other.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 from app.core.errors import Conflict
+from app.releases.locks import try_lock
 
 _LOCK_SECONDS = 0.3  # the lock is held for moments; callers with more patience ask again
 _RELEASE = re.compile(r"(\d+)-([0-9a-f-]{36})")
@@ -199,12 +199,9 @@ def environments(releases_dir: Path) -> list[str]:
 
 def _wait_for_lock(descriptor: int) -> None:
     deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Locked("Somebody else holds the environment's lock.") from None
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            raise Locked("Somebody else holds the environment's lock.")
         time.sleep(0.02)  # noqa: TID251 -- called in a thread
 
 

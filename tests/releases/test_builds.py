@@ -99,7 +99,7 @@ async def test_the_log_is_readable_while_the_build_runs_and_progress_is_told(sit
     site.recipes(
         site=shell(
             "echo headway-progress: 30; while [ ! -e go ]; do sleep 0.05; done;"
-            "echo '[9/10] nearly'; touch index.html"
+            "echo '[9/10] nearly'; touch index.html; while [ ! -e end ]; do sleep 0.05; done"
         )
     )
     asked = await site.ask_build()
@@ -110,6 +110,9 @@ async def test_the_log_is_readable_while_the_build_runs_and_progress_is_told(sit
     build = await site.get(f"/builds/{asked['build_id']}")
     (home,) = (site.data / "builds").glob("*/home")
     (home / "go").touch()
+    await until(lambda: _has(site, asked, "headway-progress: 30\n[9/10] nearly\n"))
+    counted = await site.job(asked)
+    (home / "end").touch()
     await running
 
     assert (job.progress_percent, job.stage, job.message) == (
@@ -118,6 +121,8 @@ async def test_the_log_is_readable_while_the_build_runs_and_progress_is_told(sit
         "headway-progress: 30",
     )
     assert build["status"] == "ongoing"
+    assert (counted.progress_percent, counted.processed_items, counted.total_items) == (90, 9, 10)
+    assert (counted.eta_seconds or 0) >= 0  # fewer of fewer is no speed backwards
     done = await site.job(asked)
     assert (done.status, done.processed_items, done.total_items) == ("completed", 9, 10)
 

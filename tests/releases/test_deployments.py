@@ -73,6 +73,7 @@ async def test_a_failed_health_check_rolls_back_and_says_what_it_said(site: Site
     assert (await site.live())["build_id"] == good["id"]
     assert (site.current() / "index.html").read_text() == "good\n"
     lines = {line["action"]: line for line in await site.audit(failed["id"])}
+    assert lines["rolled_back"]["worker"] == lines["failed"]["worker"]
     assert lines["rolled_back"]["data"] == {
         "from": f"2-{bad['id']}",
         "to": f"1-{good['id']}",

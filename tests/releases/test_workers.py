@@ -22,6 +22,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
 ]
 
+on_sqlite_and_when_there_is_time_on_postgresql = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 STUBBORN = "trap '' TERM; setsid sleep 60 & echo up; while :; do sleep 1; done"
 
 
@@ -37,6 +40,7 @@ async def crew(
         yield crew
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_a_killed_worker_leaves_no_process_and_the_next_build_starts(crew: Crew) -> None:
     crew.site.recipes(site=shell(STUBBORN), quick=shell("touch index.html"))
     first = await crew.hire()
@@ -116,6 +120,7 @@ async def test_a_stopped_worker_ends_its_build_and_hands_it_back(crew: Crew) -> 
     assert (await crew.ended(f"/builds/{asked['build_id']}"))["status"] == "succeeded"
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_a_worker_frozen_before_the_switch_changes_nothing_when_it_wakes(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
