@@ -50,7 +50,7 @@ LATER = frozenset(
         "max_streams_per_user",
         *GROUPS["Embeddings"],
         *GROUPS["Mail"],
-        *GROUPS["Reservations, builds and deployments"],
+        "reservation_ttl_seconds",
     }
 )
 
