@@ -128,7 +128,7 @@ class JobTable(RuleBasedStateMachine):
         self.tables.expire(*self.model.jobs)
         for lost in self.tables.lapsed():
             self.do(self.tables.ledger.recover(lost, must_have_lapsed=True))
-        self.tables.age(20 * HOUR)
+        self.tables.age(48 * HOUR)  # longer than any backoff
         self.before = self.tables.look()
         self.tables.run_workers()
 
