@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 HOUR = 3600.0
 LAPSE_BACKOFF = 2 * HOUR  # instead of a quarter of a second: no job becomes due by itself
+LONG = 48 * HOUR  # longer than any wait of these plays
 
 
 class JobTable(RuleBasedStateMachine):
@@ -128,7 +129,7 @@ class JobTable(RuleBasedStateMachine):
         self.tables.expire(*self.model.jobs)
         for lost in self.tables.lapsed():
             self.do(self.tables.ledger.recover(lost, must_have_lapsed=True))
-        self.tables.age(48 * HOUR)  # longer than any backoff
+        self.tables.age(LONG)
         self.before = self.tables.look()
         self.tables.run_workers()
 
