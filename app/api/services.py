@@ -6,10 +6,11 @@ from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
+from app.api.feed import Feed
 from app.api.idempotency import InProcess
 from app.api.metrics import Metrics
+from app.api.open_streams import OpenStreams
 from app.api.tokens import TokenCache
-from app.api.watch import Watch
 from app.core.db import Database
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
@@ -29,7 +30,8 @@ class Services:
     ledger: Ledger
     reader: Reader
     tokens: TokenCache
-    watch: Watch
+    feed: Feed
+    streams: OpenStreams
     metrics: Metrics
     pending: Pending  # what is missing of the migrations, or None
     ping: Ping | None  # asks Redis, where there is one

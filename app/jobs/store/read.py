@@ -90,7 +90,7 @@ class Crowd:
     oldest_seconds: float
 
 
-_COLUMNS = (
+COLUMNS = (
     "version, CAST(id AS text), kind, queue, status, progress_percent, total_items, "
     "processed_items, failed_items, stage, message, eta_seconds, items_per_second, attempt, "
     "max_attempts, lane, priority, CAST(parent_id AS text), created_at, "
@@ -98,7 +98,7 @@ _COLUMNS = (
     "heartbeat_at, completed_at, cancel_requested, error_type, error_message, "
     "CAST(result AS text)"
 )
-_ONE = f"SELECT {_COLUMNS} FROM background_jobs WHERE id = ?1"  # noqa: S608 -- from this page
+_ONE = f"SELECT {COLUMNS} FROM background_jobs WHERE id = ?1"  # noqa: S608 -- from this page
 _ONE_OF_OWNER = f"{_ONE} AND owner_id = ?2"
 
 
@@ -108,17 +108,7 @@ async def one(reader: Reader, job_id: str, owner: str | None) -> tuple[int, JobV
         found = await reader.rows(_ONE, job_id)
     else:
         found = await reader.rows(_ONE_OF_OWNER, job_id, owner)
-    return (found[0][0], _view(found[0])) if found else None
-
-
-async def versions(reader: Reader, ids: Sequence[str]) -> dict[str, int]:
-    """The version of each job that is there, in one statement."""
-    if reader.is_sqlite:
-        among, value = "IN (SELECT value FROM json_each(?1))", msgspec.json.encode(ids).decode()
-    else:
-        among, value = "= ANY(CAST(?1 AS uuid[]))", ids  # type: ignore[assignment]
-    sql = f"SELECT CAST(id AS text), version FROM background_jobs WHERE id {among}"  # noqa: S608
-    return {row[0]: row[1] for row in await reader.rows(sql, value)}
+    return (found[0][0], view_of(found[0])) if found else None
 
 
 async def page(
@@ -140,13 +130,13 @@ async def page(
         *values,
     )
     listed = await reader.rows(
-        f"SELECT {_COLUMNS} FROM background_jobs WHERE {conditions} "  # noqa: S608
+        f"SELECT {COLUMNS} FROM background_jobs WHERE {conditions} "  # noqa: S608
         f"ORDER BY seq DESC LIMIT ?{n + 1} OFFSET ?{n + 2}",
         *values,
         limit,
         offset,
     )
-    return [_view(row) for row in listed], counted[0][0]
+    return [view_of(row) for row in listed], counted[0][0]
 
 
 async def events(
@@ -227,7 +217,8 @@ async def nth_newest(session: AsyncSession, owner_id: UUID, n: int) -> datetime 
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-def _view(row: Line) -> JobView:
+def view_of(row: Line) -> JobView:
+    """The view of a row that begins with `COLUMNS`."""
     times = map(_time, row[18:23])
     fields = [*row[1:18], *times, bool(row[23]), row[24], row[25], _raw(row[26])]
     return JobView(*fields)
