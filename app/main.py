@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from app import catalogue, migrate
-from app.api import docs, jobs, probes, problems, sessions
+from app.api import docs, jobs, probes, problems, queues, sessions
 from app.api.feed import Feed
 from app.api.front import Front
 from app.api.idempotency import prune
@@ -78,7 +78,14 @@ def create_app(settings: Settings | None = None, *, parts: Parts | None = None) 
     problems.install(app)
     app.add_middleware(Front, upload_bytes=chosen.max_upload_bytes)
     described = (docs.router,) if chosen.docs == "on" else ()
-    for router in (*described, probes.router, sessions.router, *made_of.routers, jobs.router):
+    for router in (
+        *described,
+        probes.router,
+        queues.router,
+        sessions.router,
+        *made_of.routers,
+        jobs.router,
+    ):
         app.include_router(router)
     first, last = job_routes()
     app.router.routes[:0] = [*stream_routes(), first]

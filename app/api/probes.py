@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import metrics
 from app.api.accepted import answer
@@ -93,8 +94,13 @@ async def scrape(request: Request, services: ServicesDep) -> Response:
 )
 async def list_workers(_admin: AdminDep, session: SessionDep) -> Response:
     """Workers seen in the last seconds, oldest first."""
-    alive = await workers.alive(session, _ALIVE_SECONDS)
-    listed = [
+    listed = await live_workers(session)
+    return answer({"workers": listed, "total": len(listed)})
+
+
+async def live_workers(session: AsyncSession) -> list[dict[str, Any]]:
+    """Workers seen in the last seconds, oldest first, as they go over the wire."""
+    return [
         {
             "id": row.id,
             "host": row.host,
@@ -106,9 +112,8 @@ async def list_workers(_admin: AdminDep, session: SessionDep) -> Response:
             "started_at": wire(row.started_at),
             "last_seen_at": wire(row.last_seen_at),
         }
-        for row in alive
+        for row in await workers.alive(session, _ALIVE_SECONDS)
     ]
-    return answer({"workers": listed, "total": len(listed)})
 
 
 async def _database(services: Services) -> dict[str, Any]:

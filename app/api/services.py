@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
@@ -14,6 +15,7 @@ from app.api.tokens import TokenCache
 from app.core.db import Database
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
+from app.jobs.store.crowds import Queue
 from app.jobs.store.read import Reader
 from app.resources import Resources
 
@@ -36,6 +38,7 @@ class Services:
     pending: Pending  # what is missing of the migrations, or None
     ping: Ping | None  # asks Redis, where there is one
     keyed: InProcess = field(default_factory=InProcess)
+    counted: dict[UUID | None, tuple[float, list[Queue]]] = field(default_factory=dict)
     migrated_until: float = 0.0  # the schema was seen to be the newest; on the monotonic clock
 
     @cached_property

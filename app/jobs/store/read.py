@@ -121,14 +121,27 @@ async def page(
     offset: int,
 ) -> tuple[list[JobView], int]:
     """Jobs that `owner` may see, newest first, and how many there are in all."""
-    wanted = {"owner_id": owner, "status": status, "kind": kind}
-    given = {column: value for column, value in wanted.items() if value is not None}
-    conditions = " AND ".join(f"{name} = ?{n}" for n, name in enumerate(given, 1)) or "true"
-    values, n = list(given.values()), len(given)
+    conditions, values = _wanted(owner, status, kind)
     counted = await reader.rows(
         f"SELECT count(*) FROM background_jobs WHERE {conditions}",  # noqa: S608
         *values,
     )
+    listed = await newest(reader, owner, status=status, kind=kind, limit=limit, offset=offset)
+    return [view for _version, view in listed], counted[0][0]
+
+
+async def newest(
+    reader: Reader,
+    owner: str | None,
+    *,
+    status: str | None,
+    kind: str | None,
+    limit: int,
+    offset: int,
+) -> list[tuple[int, JobView]]:
+    """Version and view of jobs that `owner` may see, newest first; nothing is counted."""
+    conditions, values = _wanted(owner, status, kind)
+    n = len(values)
     listed = await reader.rows(
         f"SELECT {COLUMNS} FROM background_jobs WHERE {conditions} "  # noqa: S608
         f"ORDER BY seq DESC LIMIT ?{n + 1} OFFSET ?{n + 2}",
@@ -136,7 +149,22 @@ async def page(
         limit,
         offset,
     )
-    return [view_of(row) for row in listed], counted[0][0]
+    return [(row[0], view_of(row)) for row in listed]
+
+
+def _wanted(owner: str | None, status: str | None, kind: str | None) -> tuple[str, list[Any]]:
+    """The condition of a list, and its values from ?1 on."""
+    wanted = {"owner_id": owner, "status": status, "kind": kind}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    conditions = " AND ".join(f"{name} = ?{n}" for n, name in enumerate(given, 1)) or "true"
+    return conditions, list(given.values())
+
+
+async def checkpoint(reader: Reader, job_id: str) -> str | None:
+    """Where a retry of the job would go on, as JSON; None when it would begin at the beginning."""
+    sql = "SELECT CAST(cursor AS text) FROM background_jobs WHERE id = ?1"
+    found = await reader.rows(sql, job_id)
+    return found[0][0] if found else None
 
 
 async def events(
