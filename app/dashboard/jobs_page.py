@@ -10,12 +10,11 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.api.auth import User, owner_of
-from app.api.probes import live_workers
 from app.api.queues import queues_of
 from app.api.services import Services
 from app.dashboard.pages import page
 from app.jobs.states import JobStatus
-from app.jobs.store import changes, read
+from app.jobs.store import changes, read, workers
 from app.jobs.store.changes import State
 from app.jobs.store.read import EventView
 
@@ -78,7 +77,7 @@ async def jobs_page(
     """The page, with the statements that it takes; none of them counts finished rows."""
     owner = owner_of(user)
     mine = None if owner is None else str(owner)
-    listed, queues, workers, drawer = await asyncio.gather(
+    listed, queues, present, drawer = await asyncio.gather(
         read.newest(
             services.reader,
             mine,
@@ -99,7 +98,7 @@ async def jobs_page(
         jobs=listed[:_ROWS],
         more=len(listed) > _ROWS,
         queues=queues,
-        workers=workers,
+        workers=present,
         drawer=drawer,
         kinds=sorted(services.queue.registry),
         statuses=list(JobStatus),
@@ -130,7 +129,7 @@ async def _drawer(services: Services, owner: str | None, job: UUID | None) -> Dr
 
 async def _workers(services: Services) -> list[dict[str, Any]]:
     async with services.resources.db.reading() as session:
-        return await live_workers(session)
+        return await workers.shown(session, workers.ALIVE_SECONDS)
 
 
 async def _none() -> None:

@@ -139,7 +139,7 @@ async def register(request: Request, services: ServicesDep) -> Response:
 
 async def _added(request: Request, services: Services, answer: forms.Answer) -> Response:
     """To the job that was started, or back to the form with what was wrong."""
-    if answer.ok and "job_id" in answer.body:
+    if answer.ok and answer.body.get("job_id"):
         return _to(f"/?job={answer.body['job_id']}")
     if answer.ok:
         return _to(f"/dashboard/add?{urlencode({'known': answer.body.get('document_id', '')})}")
