@@ -22,7 +22,7 @@ from app.jobs.store.read import Reader
 
 log = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.125  # half of the 250 ms after which a stream may show a job again
+_TICK_SECONDS = 0.0625  # a quarter of the 250 ms after which a stream may show a job again
 _SHARE = 8  # a look may cost one part in so many of the time: with very many jobs, ticks are longer
 _POLLED_SECONDS = 2.5  # after somebody's last question for a job
 _MOST_POLLED = 2_000

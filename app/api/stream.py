@@ -16,7 +16,7 @@ from app.jobs.store.changes import State
 
 log = logging.getLogger(__name__)
 
-_APART_SECONDS = 0.24  # between two states of one job: at most four a second
+_APART_SECONDS = 0.25  # between two states of one job: at most four a second
 _QUIET_SECONDS = 15.0  # after which a client is told that the line stands
 _MOST_PENDING = 2_000  # states that a slow client may be behind
 _MOST_SENT, _REMEMBERED_SECONDS = 1_000, 60.0

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -40,7 +41,8 @@ def board(names: Mapping[str, str] | None = None, *, silent: bool = False) -> Bo
     """Bars on a terminal, lines elsewhere, nothing when `silent`; `names` are labels by job id."""
     if silent:
         return _Silent({})
-    return _Bars(names or {}) if console().is_terminal else _Lines(names or {})
+    screen = console()
+    return Bars(names or {}, screen) if screen.is_terminal else _Lines(names or {})
 
 
 async def follow(jobs: Jobs, job_id: UUID, shown: Board) -> Job:
@@ -134,10 +136,10 @@ class _Lines(_Silent):
         print(f"{self._name(job)}  {told[0]:3d} %  {told[1]}  {facts}".rstrip(), flush=True)
 
 
-class _Bars(_Silent):
+class Bars(_Silent):
     """A live bar per job."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], screen: Console) -> None:
         super().__init__(names)
         self._progress = Progress(
             TextColumn("{task.fields[name]}"),
@@ -146,10 +148,14 @@ class _Bars(_Silent):
             TextColumn("{task.fields[state]}"),
             TextColumn("{task.fields[items]}"),
             TextColumn("[dim]{task.fields[pace]}"),
-            console=console(),
+            console=screen,
             expand=True,
         )
         self._bars: dict[str, TaskID] = {}
+
+    def drawn(self) -> RenderableType:
+        """The bars as they stand, for whoever draws them himself."""
+        return self._progress.get_renderable()
 
     def __enter__(self) -> Self:
         self._progress.start()

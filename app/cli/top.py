@@ -40,11 +40,11 @@ def top(
             return
         screen = console()
         if not screen.is_terminal:
-            screen.print(_drawn(await _look(jobs)))
+            screen.print(drawn(await _look(jobs)))
             return
         with Live(console=screen, screen=True, auto_refresh=False) as live:
             async for seen in _looks(jobs, interval):
-                live.update(_drawn(seen), refresh=True)
+                live.update(drawn(seen), refresh=True)
 
     asked(work)
 
@@ -69,7 +69,8 @@ async def _look(jobs: Jobs) -> dict[str, Any]:
     return {"queues": queues, "workers": workers, "jobs": (running[0] + others)[:_ROWS]}
 
 
-def _drawn(seen: dict[str, Any]) -> Group:
+def drawn(seen: dict[str, Any]) -> Group:
+    """One look on one screen."""
     parts: list[Any] = [_queues(seen["queues"])]
     if seen["workers"] is not None:
         parts += [Text(), _workers(seen["workers"])]

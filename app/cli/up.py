@@ -125,6 +125,7 @@ def _announce(host: str, port: int, database: str, *, as_json: bool) -> None:
         emit({"url": url, "database": database, "pid": os.getpid()})
     else:
         print(f"Headway is at {url}")
+        print(f"  dashboard:  {url}/")
         print("  a token:    headway token create NAME --admin")
         print(f"  the API:    {url}/docs")
         print(f"  database:   {database}")

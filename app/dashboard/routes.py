@@ -4,7 +4,7 @@ Nothing here knows more than the API tells: reads go through the same statements
 the same routes (`forms.py`). Without a session there is the sign-in form and no data.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -95,7 +95,7 @@ async def search(
     user = await _signed_in(request, services)
     if user is None:
         return _to("/")
-    values = {"user": user, "q": q, "kind": kind, "mode": mode, "kinds": _KINDS}
+    values: dict[str, Any] = {"user": user, "q": q, "kind": kind, "mode": mode, "kinds": _KINDS}
     if not q.strip():
         return page("search.html", found=None, said=None, **values)
     asked = {"q": q, "mode": mode, "limit": str(_FOUND)} | ({"kind": kind} if kind else {})

@@ -1,5 +1,6 @@
 """How a job reads: values in, words out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Case:
-    changes: dict[str, object]
+    changes: Mapping[str, object]
     state: str
     items: str
     pace: str

@@ -245,6 +245,9 @@ async def test_by_keyboard_on_a_phone_in_the_dark(site: Site) -> None:
         await page.keyboard.type(site.token)
         await page.keyboard.press("Enter")
         await expect(page.locator("#line")).to_have_text("live")
+        await page.get_by_label("Kind").select_option("ingest_extract")
+        await expect(page).to_have_url(f"{site.url}/?kind=ingest_extract")
+        await expect(page.locator("#line")).to_have_text("live")
         for job_id in (jobs[2], jobs[1]):  # newest first
             await page.keyboard.press("j")
             await expect(page.locator(f'tr[data-job="{job_id}"] a')).to_be_focused()
