@@ -28,7 +28,7 @@ from app.documents.sample import make_pdf
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_WIDE = 104  # columns of the terminal
+_WIDE = 116  # columns of the terminal
 _TEXT = "A page of a book that takes a moment to read. " * 40
 
 

@@ -10,8 +10,7 @@ from app.api.auth import User, owner_of
 from app.api.deps import ServicesDep, UserDep
 from app.api.examples import example
 from app.api.services import Services
-from app.jobs.store import crowds
-from app.jobs.store.crowds import Queue
+from app.jobs.store.queues import Queue, how_full
 
 router = APIRouter(tags=["operations"])
 
@@ -49,7 +48,7 @@ async def queues_of(services: Services, user: User) -> list[Queue]:
     if known is not None and known[0] > time.monotonic():
         return known[1]
     asked = time.monotonic()
-    found = await crowds.queues(
+    found = await how_full(
         services.reader, None if owner is None else str(owner), _midnight(services)
     )
     if len(services.counted) >= _MOST:

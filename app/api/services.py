@@ -15,7 +15,7 @@ from app.api.tokens import TokenCache
 from app.core.db import Database
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
-from app.jobs.store.crowds import Queue
+from app.jobs.store.queues import Queue
 from app.jobs.store.read import Reader
 from app.resources import Resources
 

@@ -14,8 +14,8 @@ from app.cli.local import require_database
 from app.core.clock import utcnow
 from app.core.db import Database
 from app.core.errors import NotFound
-from app.jobs.store import crowds, read, workers
-from app.jobs.store.crowds import Queue
+from app.jobs.store import read, workers
+from app.jobs.store.queues import Queue, how_full
 from app.jobs.store.read import EventView, JobView
 from app.settings import Settings
 
@@ -68,7 +68,7 @@ class TableJobs:
     async def queues(self) -> list[dict[str, Any]]:
         """See `Jobs`."""
         today = utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
-        return [_plain(each) for each in await crowds.queues(self._reader, None, today)]
+        return [_plain(each) for each in await how_full(self._reader, None, today)]
 
     async def workers(self) -> list[dict[str, Any]] | None:
         """See `Jobs`."""

@@ -143,7 +143,7 @@ class Bars(_Silent):
         super().__init__(names)
         self._progress = Progress(
             TextColumn("{task.fields[name]}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[state]}"),
             TextColumn("{task.fields[items]}"),

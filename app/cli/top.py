@@ -104,12 +104,12 @@ def _workers(workers: list[dict[str, Any]]) -> Table:
 
 
 def _jobs(jobs: list[Job]) -> Table:
-    table = _table("job", "", "%", "state", "items", "pace", "asked for", numbers=False)
+    table = _table("job", "", "%", "state", "items", "pace", "asked", numbers=False)
     for job in jobs:
         colour = COLOURS.get(job["status"], "default")
         table.add_row(
             f"{escape(job['job_type'])} [dim]{job['job_id'][-8:]}[/]",
-            ProgressBar(total=100, completed=job["progress_percent"], width=24),
+            _bar(job),
             str(job["progress_percent"]),
             f"[{colour}]{escape(state(job))}[/]",
             items(job),
@@ -117,6 +117,13 @@ def _jobs(jobs: list[Job]) -> Table:
             _age(job["created_at"]),
         )
     return table
+
+
+def _bar(job: Job) -> ProgressBar:
+    done, colour = job["progress_percent"], COLOURS.get(job["status"], "default")
+    return ProgressBar(
+        total=100, completed=done, width=16, complete_style=colour, finished_style=colour
+    )
 
 
 def _age(moment: str) -> str:

@@ -59,5 +59,6 @@ def _environment() -> Environment:
         "clock": shown.clock,
         "document": shown.document,
         "facts": shown.facts,
+        "pieces": shown.pieces,
     }
     return environment

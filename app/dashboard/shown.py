@@ -1,6 +1,7 @@
 """How a job reads to people. `static/app.js` says the same of a job that changes; keep them alike."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -83,3 +84,13 @@ def facts(data: msgspec.Raw | None) -> str:
         return ""
     found = json.loads(bytes(data))
     return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items())
+
+
+def pieces(text: str | None, spans: Sequence[Sequence[int]] | None) -> list[tuple[str, bool]]:
+    """A text cut at `spans`, [start, end) in characters: each piece, and whether it is inside one."""
+    text, found, at = text or "", [], 0
+    for start, end in spans or ():
+        if at <= start < end <= len(text):
+            found += [(text[at:start], False), (text[start:end], True)]
+            at = end
+    return [(part, hit) for part, hit in [*found, (text[at:], False)] if part]

@@ -84,3 +84,12 @@ def test_json_for_people() -> None:
         "error type: poison, lapses: 3"
     )
     assert shown.facts(msgspec.Raw(b"{}")) == ""
+
+
+def test_what_was_found_is_marked() -> None:
+    assert shown.pieces("see you soon", [[4, 7]]) == [
+        ("see ", False), ("you", True), (" soon", False),
+    ]  # fmt: skip
+    assert shown.pieces("abc", [[0, 3], [2, 9], [-1, 2]]) == [("abc", True)]
+    assert shown.pieces("abc", None) == [("abc", False)]
+    assert shown.pieces(None, [[0, 1]]) == []

@@ -185,15 +185,9 @@ async def events(
 
 async def crowds(reader: Reader) -> list[Crowd]:
     """The queued and running jobs, counted. Finished rows are not touched: partial indexes."""
-    age = (
-        "(julianday({now}) - julianday(min(CASE WHEN run_after <= {now} THEN run_after END))) "
-        "* 86400"
-        if reader.is_sqlite
-        else "extract(epoch FROM {now} - min(run_after) FILTER (WHERE run_after <= {now}))"
-    )
     queued = (
         "SELECT 'queued', kind, queue, count(*), "  # noqa: S608 -- from this page
-        f"count(CASE WHEN run_after <= {{now}} THEN 1 END), {age} "
+        f"count(CASE WHEN run_after <= {{now}} THEN 1 END), {oldest_due(reader)} "
         "FROM background_jobs WHERE status = 'queued' GROUP BY kind, queue"
     )
     running = (
@@ -202,6 +196,14 @@ async def crowds(reader: Reader) -> list[Crowd]:
     )
     found = [*await reader.rows(queued), *await reader.rows(running)]
     return [Crowd(r[0], r[1], r[2], r[3], r[4], max(0.0, float(r[5] or 0))) for r in found]
+
+
+def oldest_due(reader: Reader) -> str:
+    """How many seconds ago the oldest of a group's queued rows became due, in SQL."""
+    if reader.is_sqlite:
+        due = "min(CASE WHEN run_after <= {now} THEN run_after END)"
+        return f"(julianday({{now}}) - julianday({due})) * 86400"
+    return "extract(epoch FROM {now} - min(run_after) FILTER (WHERE run_after <= {now}))"
 
 
 async def ended_since(reader: Reader, moment: datetime, limit: int) -> Sequence[Line]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app.core.clock import wire
-from app.jobs.store.read import Reader
+from app.jobs.store.read import Reader, oldest_due
 
 
 class Queue(msgspec.Struct):
@@ -20,23 +20,17 @@ class Queue(msgspec.Struct):
     oldest_seconds: float = 0.0
 
 
-async def queues(reader: Reader, owner: str | None, today: datetime) -> list[Queue]:
+async def how_full(reader: Reader, owner: str | None, today: datetime) -> list[Queue]:
     """Every queue with jobs of `owner` (None: of anybody), by name; failures are those since `today`.
 
     A job that waits for its time, or for its next try, is scheduled and not ready.
     """
-    age = (
-        "(julianday({now}) - julianday(min(CASE WHEN run_after <= {now} THEN run_after END))) "
-        "* 86400"
-        if reader.is_sqlite
-        else "extract(epoch FROM {now} - min(run_after) FILTER (WHERE run_after <= {now}))"
-    )
     values: list[Any] = [] if owner is None else [owner]
     mine = "" if owner is None else " AND owner_id = ?1"
     found: dict[str, Queue] = {}
     waiting = (
         "SELECT queue, count(*), count(CASE WHEN run_after <= {now} THEN 1 END), "  # noqa: S608
-        f"{age} FROM background_jobs WHERE status = 'queued'{mine} GROUP BY queue"
+        f"{oldest_due(reader)} FROM background_jobs WHERE status = 'queued'{mine} GROUP BY queue"
     )
     for name, count, due, oldest in await reader.rows(waiting, *values):
         seconds = max(0.0, float(oldest or 0))
