@@ -304,6 +304,6 @@ class Worker:
                 await workers.sign_out(session, self.id)
 
     def _last_words(self, holder: asyncio.Task[object] | None) -> list[str]:
-        self._resources.db.let_go()
         guilty = holder.get_name().removeprefix("job ") if holder else ""
-        return charge_and_release(self._resources.settings, self._queue, self.id, guilty)
+        with self._resources.db.letting_go():
+            return charge_and_release(self._resources.settings, self._queue, self.id, guilty)
