@@ -133,6 +133,12 @@ async def test_sign_in_upload_watch_cancel_retry(site: Site) -> None:
 
         assert 0 < reached < 100
         assert await page.evaluate("violations") == []
+
+        await page.keyboard.press("/")
+        await page.get_by_label("Search everything").fill("words")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".found, .said")).to_be_visible()
+        assert await page.evaluate("violations") == []
     job = await site.settled(long)
     assert (job["attempt"], job["processed_items"]) == (2, 5000)
     assert site.complaints == []

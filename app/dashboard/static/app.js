@@ -197,5 +197,5 @@ setInterval(() => {
   if (document.hidden) return;
   for (const each of document.querySelectorAll("#list time")) each.textContent = ago(each.dateTime);
 }, 1000);
-setInterval(() => refreshSoon(0), 5000); // what no event tells: ages, workers
+setInterval(() => refreshSoon(0), 10_000); // what no event tells: ages, workers
 listen();
