@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,9 @@ async def _terminal(api: httpx.AsyncClient) -> None:
     screen.print(shown.drawn())
     screen.print("\n[bold green]$[/] headway top")
     screen.print(top.drawn(seen))
-    (PICTURES / "terminal.svg").write_text(screen.export_svg(title="headway"))
+    svg = screen.export_svg(title="headway")
+    alone = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from elsewhere
+    (PICTURES / "terminal.svg").write_text(alone)
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ async def test_a_busy_job_is_told_four_times_a_second_and_its_newest_state_arriv
     versions = [event.id or 0 for event in events]
     assert versions == sorted(set(versions)), "repeated or reversed"
     moments = [event.at for event in events]
-    assert all(later - first > 0.99 for first, later in zip(moments, moments[4:], strict=False))
+    assert all(later - first > 0.9 for first, later in zip(moments, moments[4:], strict=False))
     assert len(events) >= 5
 
 
