@@ -18,17 +18,26 @@ from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
+from app.releases import routes as releases
+from app.releases.jobs import run_build, run_deployment
 
 JOBS: list[Job[Any]] = [
     index_backup,
     purge_backup,
     extract_document,
     purge_document,
+    run_build,
+    run_deployment,
     prune,
     rescue,
 ]
 SCHEDULES: list[Schedule] = [Schedule("prune", (17,), Prune)]
-ROUTERS: list[APIRouter] = [backups.router, documents.router, dashboard.router]
+ROUTERS: list[APIRouter] = [
+    backups.router,
+    documents.router,
+    releases.router,
+    dashboard.router,
+]
 
 
 def registry() -> Registry:

@@ -49,7 +49,7 @@ LATER = frozenset(
     {
         *GROUPS["Embeddings"],
         *GROUPS["Mail"],
-        *GROUPS["Reservations, builds and deployments"],
+        "reservation_ttl_seconds",
     }
 )
 

@@ -34,6 +34,7 @@ from app.resources import Resources
 log = logging.getLogger("worker")
 
 _RENEW_SECONDS = 1.0  # a cancel is seen within so long
+_LAST_SECONDS = 1.5  # after the grace, for a handler to end its processes and be handed back
 _RACES = 5  # tries of a claim when other workers take the same lanes
 _SUSPECT_SECONDS = 0.25  # between two looks for jobs that lost their worker
 
@@ -76,7 +77,7 @@ class Worker:
         self.runner.on_freed = self.news.set
         self._leases = Leases(resources.db, self.runner, self._lease)
         self._clockwork = Clockwork(resources.db, queue, schedules)
-        self._rescue = Rescue(resources.db, queue, self._ledger, self._identity, share.max_jobs)
+        self._rescue = Rescue(resources, queue, self._ledger, self._identity, share.max_jobs)
         self._wanted = Wanted(
             queues=list(share.queues or ("default",)),
             kinds=list(share.kinds or queue.registry),
@@ -291,7 +292,7 @@ class Worker:
         await self.runner.drain(grace)
         for job_id in list(self.runner.attempts):
             self.runner.stop(job_id, Stop.RELEASE)
-        await self.runner.drain(1.0)
+        await self.runner.drain(_LAST_SECONDS)
 
     def _release_what_can_go_on(self) -> None:
         for job_id, attempt in list(self.runner.attempts.items()):
