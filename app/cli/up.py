@@ -125,8 +125,8 @@ def _announce(host: str, port: int, database: str, *, as_json: bool) -> None:
         emit({"url": url, "database": database, "pid": os.getpid()})
     else:
         print(f"Headway is at {url}")
-        print(f"  dashboard:  {url}/")
         print("  a token:    headway token create NAME --admin")
+        print(f"  to look:    {url}/")
         print(f"  the API:    {url}/docs")
         print(f"  database:   {database}")
         print("  to end it:  Ctrl-C", flush=True)
