@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from app.api import models as _api_models  # noqa: F401 -- its tables
 from app.backups import routes as backups
 from app.backups.jobs import index_backup, purge_backup
+from app.dashboard import routes as dashboard
 from app.documents import routes as documents
 from app.documents.jobs import extract_document, purge_document
 from app.jobs import models as _job_models  # noqa: F401 -- its tables
@@ -31,7 +32,12 @@ JOBS: list[Job[Any]] = [
     rescue,
 ]
 SCHEDULES: list[Schedule] = [Schedule("prune", (17,), Prune)]
-ROUTERS: list[APIRouter] = [backups.router, documents.router, releases.router]
+ROUTERS: list[APIRouter] = [
+    backups.router,
+    documents.router,
+    releases.router,
+    dashboard.router,
+]
 
 
 def registry() -> Registry:

@@ -14,16 +14,18 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from app import catalogue, migrate
-from app.api import docs, jobs, probes, problems
+from app.api import docs, jobs, probes, problems, queues, sessions
+from app.api.feed import Feed
 from app.api.front import Front
 from app.api.idempotency import prune
+from app.api.live import stream_routes
 from app.api.metrics import Metrics
 from app.api.one_job import job_routes
+from app.api.open_streams import OpenStreams
 from app.api.openapi import describe
 from app.api.raw import open_reader
 from app.api.services import Pending, Services
 from app.api.tokens import TokenCache
-from app.api.watch import Watch
 from app.core.failpoints import arm
 from app.core.logging import configure_logging
 from app.jobs.engines import open_queue, redis_of
@@ -60,7 +62,7 @@ def create_app(settings: Settings | None = None, *, parts: Parts | None = None) 
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with _open_services(chosen, made_of) as services:
             app.state.services = services
-            with _on_stop_signal(services.watch.close):
+            with _on_stop_signal(services.feed.close):
                 yield
 
     app = FastAPI(
@@ -76,10 +78,17 @@ def create_app(settings: Settings | None = None, *, parts: Parts | None = None) 
     problems.install(app)
     app.add_middleware(Front, upload_bytes=chosen.max_upload_bytes)
     described = (docs.router,) if chosen.docs == "on" else ()
-    for router in (*described, probes.router, *made_of.routers, jobs.router):
+    for router in (
+        *described,
+        probes.router,
+        queues.router,
+        sessions.router,
+        *made_of.routers,
+        jobs.router,
+    ):
         app.include_router(router)
     first, last = job_routes()
-    app.router.routes.insert(0, first)
+    app.router.routes[:0] = [*stream_routes(), first]
     app.router.routes.append(last)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
@@ -95,8 +104,11 @@ async def _open_services(settings: Settings, parts: Parts) -> AsyncGenerator[Ser
         queue = await stack.enter_async_context(open_queue(resources, parts.registry, redis))
         reader = open_reader(resources.db)
         stack.push_async_callback(reader.close)
-        watch = Watch(reader)
-        stack.push_async_callback(watch.stop)
+        feed = Feed(reader)
+        stack.push_async_callback(feed.stop)
+        tokens = TokenCache(reader)
+        streams = OpenStreams(tokens, settings.max_streams_per_user)
+        await stack.enter_async_context(streams.minding())
         tidy = asyncio.create_task(_forget_keys(resources))
         stack.callback(tidy.cancel)
         yield Services(
@@ -104,8 +116,9 @@ async def _open_services(settings: Settings, parts: Parts) -> AsyncGenerator[Ser
             queue=queue,
             ledger=Ledger(resources.db, queue),
             reader=reader,
-            tokens=TokenCache(reader),
-            watch=watch,
+            tokens=tokens,
+            feed=feed,
+            streams=streams,
             metrics=Metrics(reader, resources.clock),
             pending=parts.pending,
             ping=None if redis is None else redis.ping,

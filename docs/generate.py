@@ -47,7 +47,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 # Checked when a process starts, but read by no code yet: what they are for comes later.
 LATER = frozenset(
     {
-        "max_streams_per_user",
         *GROUPS["Embeddings"],
         *GROUPS["Mail"],
         "reservation_ttl_seconds",

@@ -17,6 +17,7 @@ from fastapi import Depends, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.auth import User, owner_of
+from app.api.callers import READING, caller_of
 from app.api.idempotency import Door, Once
 from app.api.limits import Limits
 from app.api.reach import reach, reading
@@ -41,8 +42,6 @@ __all__ = [
     "owner_of",
 ]
 
-_READING = ("GET", "HEAD")
-
 
 async def _services(request: Request) -> Services:
     return services_of(request)
@@ -52,7 +51,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 async def _user(request: Request, services: ServicesDep) -> User:
-    return await services.tokens.user_of(request.headers.get("authorization"))
+    return (await caller_of(services.tokens, request.scope)).user
 
 
 UserDep = Annotated[User, Depends(_user)]
@@ -107,7 +106,7 @@ async def _session(
 ) -> AsyncGenerator[AsyncSession]:
     """The user comes first, so that strangers cost no transaction; the door is left last."""
     db = services.resources.db
-    if request.method in _READING:
+    if request.method in READING:
         async with reading(db) as session:
             yield session
         return

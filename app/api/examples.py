@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.schemas import EXAMPLE_ID
+from app.api.schemas import EXAMPLE_ID, problems
 
 JOB: dict[str, Any] = {
     "job_id": EXAMPLE_ID,
@@ -117,4 +117,45 @@ def job_operation() -> dict[str, Any]:
             "200": _json(_schema(JOB), JOB) | {"headers": _TAG},
             "304": {"description": "Nothing has changed", "headers": _TAG},
         },
+    }
+
+
+_EVENTS = """retry: 1000
+
+event: job
+id: 7
+data: {"job_id": "…", "status": "running", "progress_percent": 67, …}
+
+event: job
+id: 9
+data: {"job_id": "…", "status": "completed", "progress_percent": 100, …}
+
+event: end
+data: {"status": "completed"}
+"""
+
+
+def stream_operation() -> dict[str, Any]:
+    """The operation of the bare route GET /jobs/{job_id}/stream."""
+    uuid = {"type": "string", "format": "uuid"}
+    text = {"schema": {"type": "string"}, "example": _EVENTS}
+    answers = {"200": {"description": "Events", "content": {"text/event-stream": text}}}
+    return {
+        "tags": ["jobs"],
+        "summary": "Stream a job",
+        "operationId": "stream_job",
+        "description": "Server-Sent Events: the present state, then every change, at most four a "
+        "second; `id` is the row's version, and a client that comes back with `Last-Event-ID` is "
+        "not told again what it knows. `event: end` follows the last state. GET /jobs/stream is "
+        "the same for all of the caller's jobs and never ends.",
+        "parameters": [
+            {"name": "job_id", "in": "path", "required": True, "schema": uuid},
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": answers | {str(status): each for status, each in problems(429).items()},
     }

@@ -125,7 +125,7 @@ async def _as_it_stands(
     session: AsyncSession, services: Services, job_id: UUID, messages: dict[JobStatus, str]
 ) -> Response:
     _kind, status = await people.status_of(session, job_id, None)
-    after_commit(session, services.watch.forget)
+    after_commit(session, services.feed.seen.forget)
     return accepted_job(job_id, status, messages.get(JobStatus(status), f"The job is {status}."))
 
 

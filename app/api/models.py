@@ -37,6 +37,23 @@ class TokenRow(Base):
     __table_args__ = (Index("ix_tokens_user_id", "user_id"),)
 
 
+class SessionRow(Base):
+    """A browser that somebody signed in with a token; it ends with the token."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True, default=new_id)
+    token_id: Mapped[UUID] = mapped_column(Id)  # without its token a session is nothing
+    session_hash: Mapped[str] = mapped_column(String(64), unique=True)  # sha256, hexadecimal
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_sessions_token_id", "token_id"),
+        Index("ix_sessions_expires_at", "expires_at"),
+    )
+
+
 class IdempotencyKey(Base):
     """The answer to one request, kept for those who ask it again under the same key."""
 

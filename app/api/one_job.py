@@ -5,6 +5,7 @@ One statement on the raw driver, or none at all when a version seen a moment ago
 """
 
 import math
+import time
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.api.auth import owner_of
+from app.api.callers import caller_of
 from app.api.services import Services
 from app.core.errors import NotFound
 from app.jobs.store import read
@@ -32,22 +34,25 @@ class _OneJob:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
         headers = Headers(scope=scope)
-        user = await services.tokens.user_of(headers.get("authorization"))
+        user = (await caller_of(services.tokens, scope)).user
         job_id = _job_id(scope["path_params"]["job_id"])
         seconds = _wait(scope["query_string"])
         found = owner_of(user)
         owner = None if found is None else str(found)
         known = headers.get("if-none-match")
 
-        lately = services.watch.lately(job_id, owner)
+        lately = services.feed.seen.lately(job_id, owner)
         if lately is not None and not seconds and _matches(known, lately):
+            services.feed.poll(job_id)
             await _not_modified(send, lately)
             return
         version, view = await _read(services, job_id, owner)
         if seconds and not view.ended and (known is None or _matches(known, version)):
-            await services.watch.change(job_id, version, seconds)
+            await services.feed.change(job_id, version, seconds)
             version, view = await _read(services, job_id, owner)
         if _matches(known, version):
+            if not view.ended:
+                services.feed.poll(job_id)
             await _not_modified(send, version)
         else:
             await _send(send, version, view)
@@ -65,10 +70,11 @@ def job_routes() -> tuple[Route, Route]:
 
 
 async def _read(services: Services, job_id: str, owner: str | None) -> tuple[int, JobView]:
+    asked = time.monotonic()
     found = await read.one(services.reader, job_id, owner)
     if found is None:
         raise NotFound("there is no such job")
-    services.watch.note(job_id, owner, found[0])
+    services.feed.seen.note(job_id, owner, found[0], asked)
     return found
 
 

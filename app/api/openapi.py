@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api.examples import job_operation
+from app.api.examples import job_operation, stream_operation
 from app.api.schemas import Problem, problems
 
 _OPEN = ("/healthz", "/readyz", "/metrics")
@@ -36,6 +36,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["paths"].setdefault("/jobs/{job_id}", {})["get"] = job_operation()
+    # GET /jobs/stream is described there: what tries every operation out would hang in it.
+    document["paths"].setdefault("/jobs/{job_id}/stream", {})["get"] = stream_operation()
     for path, method, operation in operations(document):
         _complete(path, method, operation)
     app.openapi_schema = document

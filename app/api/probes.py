@@ -15,16 +15,15 @@ from app.api.deps import AdminDep, ServicesDep, SessionDep
 from app.api.examples import Answers, example
 from app.api.schemas import problems
 from app.api.services import Services
-from app.core.clock import wire
 from app.core.errors import Unauthorized
 from app.jobs.store import workers
+from app.jobs.store.workers import ALIVE_SECONDS
 
 router = APIRouter(tags=["operations"])
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
 _REDIS_SECONDS = 1.0
-_ALIVE_SECONDS = 15.0  # since a worker was last seen
 _MIGRATIONS_SECONDS = 5.0  # for which an up-to-date schema is believed to stay so
 
 _PAGE: Answers = {
@@ -93,21 +92,7 @@ async def scrape(request: Request, services: ServicesDep) -> Response:
 )
 async def list_workers(_admin: AdminDep, session: SessionDep) -> Response:
     """Workers seen in the last seconds, oldest first."""
-    alive = await workers.alive(session, _ALIVE_SECONDS)
-    listed = [
-        {
-            "id": row.id,
-            "host": row.host,
-            "engine": row.engine,
-            "queues": row.queues,
-            "kinds": row.kinds,
-            "max_jobs": row.max_jobs,
-            "running": row.running,
-            "started_at": wire(row.started_at),
-            "last_seen_at": wire(row.last_seen_at),
-        }
-        for row in alive
-    ]
+    listed = await workers.shown(session, ALIVE_SECONDS)
     return answer({"workers": listed, "total": len(listed)})
 
 
@@ -120,7 +105,7 @@ async def _database(services: Services) -> dict[str, Any]:
             found["database"] = "ok"
             found["migrations"] = await _missing(services) or "ok"
             async with services.resources.db.reading() as session:
-                found["workers"] = len(await workers.alive(session, _ALIVE_SECONDS))
+                found["workers"] = len(await workers.alive(session, ALIVE_SECONDS))
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is "not ready"
         log.warning("not ready", extra={"error": repr(error)[:300]})
     return found

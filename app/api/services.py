@@ -3,16 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from app.api.feed import Feed
 from app.api.idempotency import InProcess
 from app.api.metrics import Metrics
+from app.api.open_streams import OpenStreams
 from app.api.tokens import TokenCache
-from app.api.watch import Watch
 from app.core.db import Database
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
+from app.jobs.store.queues import Queue
 from app.jobs.store.read import Reader
 from app.resources import Resources
 
@@ -29,11 +32,13 @@ class Services:
     ledger: Ledger
     reader: Reader
     tokens: TokenCache
-    watch: Watch
+    feed: Feed
+    streams: OpenStreams
     metrics: Metrics
     pending: Pending  # what is missing of the migrations, or None
     ping: Ping | None  # asks Redis, where there is one
     keyed: InProcess = field(default_factory=InProcess)
+    counted: dict[UUID | None, tuple[float, list[Queue]]] = field(default_factory=dict)
     migrated_until: float = 0.0  # the schema was seen to be the newest; on the monotonic clock
 
     @cached_property

@@ -18,6 +18,7 @@ _COMMANDS = {
     "up": ("up", "Start the API and a worker; the database is migrated first."),
     "worker": ("worker", "Start a worker on either engine."),
     "jobs": ("jobs", "List, show, watch, cancel and retry jobs."),
+    "top": ("top", "Watch queues, workers and jobs on one screen."),
     "token": ("tokens", "Create, list and revoke API tokens."),
     "db": ("database", "Bring the database to the newest schema."),
     "maintenance": ("maintenance", "Do now what otherwise the schedules do."),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.errors import FAILED
-from app.cli.output import quiet
+from app.cli.output import JsonFlag, emit, quiet
 from app.core import loops
 from app.core.errors import Unavailable
 
@@ -21,6 +21,7 @@ def chaos(
     log: Annotated[
         Path | None, typer.Option(help="A file for what the workers write.", dir_okay=False)
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Kill, freeze and restart workers and private servers under load, then check every promise.
 
@@ -35,7 +36,11 @@ def chaos(
     if not proc.is_there():
         raise Unavailable("chaos needs Linux: it watches processes in /proc")
     quiet()
-    if loops.run(rage(seed, minutes, _say, log)):
+    told: list[str] = []
+    broken = loops.run(rage(seed, minutes, told.append if as_json else _say, log))
+    if as_json:
+        emit({"seed": seed, "minutes": minutes, "ok": not broken, "told": told})
+    if broken:
         raise typer.Exit(FAILED)
 
 

@@ -1,5 +1,6 @@
 """One way to ask for jobs, whether over HTTP with a token or in the table itself, as admin."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -40,8 +41,16 @@ class Jobs(Protocol):
         """A job as it stands."""
         ...
 
-    async def change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
-        """The job's next version, or `seen` itself when there was none for so long."""
+    def changes(self, job_id: UUID, seen: Seen) -> AsyncGenerator[Seen]:
+        """The job's versions after `seen` as they come, up to its end; some may be skipped."""
+        ...
+
+    async def queues(self) -> list[dict[str, Any]]:
+        """How full the queues are, as `GET /queues` shows them."""
+        ...
+
+    async def workers(self) -> list[dict[str, Any]] | None:
+        """The live workers, as `GET /workers` shows them; None when the caller may not see them."""
         ...
 
     async def events(self, job_id: UUID) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any, Self
 from uuid import UUID
 
@@ -10,9 +11,11 @@ import msgspec
 from app.api.raw import open_reader
 from app.cli.client import Job, Seen
 from app.cli.local import require_database
+from app.core.clock import utcnow
 from app.core.db import Database
 from app.core.errors import NotFound
-from app.jobs.store import read
+from app.jobs.store import read, workers
+from app.jobs.store.queues import Queue, how_full
 from app.jobs.store.read import EventView, JobView
 from app.settings import Settings
 
@@ -26,15 +29,16 @@ class TableJobs:
     def __init__(self, settings: Settings) -> None:
         """Nothing is connected before the first call. Raises `Unavailable`."""
         self._settings = settings
-        db = Database(settings.database_url)
-        require_database(db)
-        self._reader = open_reader(db)
+        self._db = Database(settings.database_url)
+        require_database(self._db)
+        self._reader = open_reader(self._db)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._reader.close()
+        await self._db.close()
 
     async def page(
         self, *, status: str | None, kind: str | None, limit: int, offset: int
@@ -52,15 +56,24 @@ class TableJobs:
             raise NotFound("there is no such job")
         return Seen(_plain(found[1]), str(found[0]))
 
-    async def change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
-        """See `Jobs`."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < deadline:
+    async def changes(self, job_id: UUID, seen: Seen) -> AsyncGenerator[Seen]:
+        """See `Jobs`: by asking again and again."""
+        while not seen.ended:
+            await asyncio.sleep(_POLL_SECONDS)
             found = await self.one(job_id)
             if found.version != seen.version:
-                return found
-            await asyncio.sleep(_POLL_SECONDS)
-        return seen
+                seen = found
+                yield seen
+
+    async def queues(self) -> list[dict[str, Any]]:
+        """See `Jobs`."""
+        today = utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
+        return [_plain(each) for each in await how_full(self._reader, None, today)]
+
+    async def workers(self) -> list[dict[str, Any]] | None:
+        """See `Jobs`."""
+        async with self._db.reading() as session:
+            return await workers.shown(session, workers.ALIVE_SECONDS)
 
     async def events(self, job_id: UUID) -> list[dict[str, Any]]:
         """See `Jobs`."""
@@ -86,7 +99,7 @@ class TableJobs:
         return await moves.retry(self._settings, job_id)
 
 
-def _plain(view: JobView | EventView) -> dict[str, Any]:
+def _plain(view: JobView | EventView | Queue) -> dict[str, Any]:
     """The view as it goes over the wire."""
     found: dict[str, Any] = json.loads(msgspec.json.encode(view))
     return found

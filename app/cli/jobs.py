@@ -7,11 +7,13 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
+from rich.console import Group
+from rich.live import Live
 
 from app.cli.client import Job, Jobs
 from app.cli.errors import CANCELLED, FAILED, UNREACHABLE, explain
-from app.cli.output import JsonFlag, console, emit, moment, print_table, quiet
-from app.cli.progress import Board, board, follow, items
+from app.cli.output import JsonFlag, console, emit, moment, print_table, quiet, table
+from app.cli.progress import Board, board, follow, items, pace
 from app.core import loops
 from app.core.errors import NotFound, Unavailable
 from app.jobs.states import JobStatus
@@ -26,6 +28,7 @@ app = typer.Typer(
 T = TypeVar("T")
 
 _JobId = Annotated[UUID, typer.Argument(metavar="ID", help="The job's id.")]
+_LOOK_SECONDS = 1.0  # between two looks at a list that is watched
 _CODES = {"completed": 0, "failed": FAILED, "cancelled": CANCELLED}
 
 
@@ -39,34 +42,70 @@ def list_jobs(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     offset: Annotated[int, typer.Option(min=0, max=1_000_000)] = 0,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Show the list again whenever it changes.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first.
 
-    async def work(jobs: Jobs) -> tuple[list[Job], int]:
+    With --watch until Ctrl-C; --json then prints a line whenever the list has changed.
+    """
+
+    async def page(jobs: Jobs) -> tuple[list[Job], int]:
         return await jobs.page(status=status, kind=kind, limit=limit, offset=offset)
 
-    found, total = _ask(work)
-    if as_json:
-        emit({"jobs": found, "total": total})
-        return
-    print_table(
-        ("id", "kind", "status", "%", "items", "created", "error"),
+    def tell(found: list[Job], total: int) -> None:
+        if as_json:
+            emit({"jobs": found, "total": total})
+        else:
+            console().print(_listed(found, total))
+
+    async def work(jobs: Jobs) -> None:
+        if not watching:
+            tell(*await page(jobs))
+        elif as_json or not console().is_terminal:
+            async for found, total in _lists(jobs, page):
+                tell(found, total)
+        else:
+            with Live(console=console(), auto_refresh=False, screen=True) as live:
+                async for found, total in _lists(jobs, page):
+                    live.update(_listed(found, total), refresh=True)
+
+    asked(work)
+
+
+async def _lists(
+    jobs: Jobs, page: Callable[[Jobs], Awaitable[tuple[list[Job], int]]]
+) -> AsyncGenerator[tuple[list[Job], int]]:
+    """The list, and again whenever it has changed; a lease renewal is no change."""
+    told: Any = None
+    while True:
+        found, total = await page(jobs)
+        seen = [{**job, "heartbeat_at": None} for job in found], total
+        if seen != told:
+            told = seen
+            yield found, total
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _listed(found: list[Job], total: int) -> Group:
+    columns = ("id", "kind", "status", "%", "items", "pace", "created", "error")
+    rows = (
         (
-            (
-                job["job_id"],
-                job["job_type"],
-                job["status"],
-                job["progress_percent"],
-                items(job),
-                moment(job["created_at"]),
-                job["error_type"],
-            )
-            for job in found
-        ),
+            job["job_id"],
+            job["job_type"],
+            job["status"],
+            job["progress_percent"],
+            items(job),
+            pace(job),
+            moment(job["created_at"]),
+            job["error_type"],
+        )
+        for job in found
     )
-    if total > len(found):
-        print(f"{len(found)} of {total}")
+    more = [f"{len(found)} of {total}"] if total > len(found) else []
+    return Group(table(columns, rows), *more)
 
 
 @app.command()
@@ -76,7 +115,7 @@ def show(job_id: _JobId, as_json: JsonFlag = False) -> None:
     async def work(jobs: Jobs) -> tuple[Job, list[dict[str, Any]]]:
         return (await jobs.one(job_id)).job, await jobs.events(job_id)
 
-    job, events = _ask(work)
+    job, events = asked(work)
     if as_json:
         emit({**job, "events": events})
         return
@@ -108,7 +147,7 @@ def watch(
                 *(_until_ended(jobs, each, shown, as_json) for each in once)
             )
 
-    codes = _ask(work)
+    codes = asked(work)
     worst = next((code for code in (UNREACHABLE, FAILED, CANCELLED) if code in codes), 0)
     raise typer.Exit(worst)
 
@@ -116,13 +155,13 @@ def watch(
 @app.command()
 def cancel(job_id: _JobId, as_json: JsonFlag = False) -> None:
     """Cancel a queued job at once, or ask a running one to stop."""
-    _tell(_ask(lambda jobs: jobs.cancel(job_id)), as_json)
+    _tell(asked(lambda jobs: jobs.cancel(job_id)), as_json)
 
 
 @app.command()
 def retry(job_id: _JobId, as_json: JsonFlag = False) -> None:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
-    _tell(_ask(lambda jobs: jobs.retry(job_id)), as_json)
+    _tell(asked(lambda jobs: jobs.retry(job_id)), as_json)
 
 
 async def _until_ended(jobs: Jobs, job_id: UUID, shown: Board, as_json: bool) -> int:
@@ -146,16 +185,16 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
         print(answer["message"])
 
 
-def _ask(work: Callable[[Jobs], Awaitable[T]]) -> T:
+def asked(work: Callable[[Jobs], Awaitable[T]]) -> T:
     """What `work` finds, asked in the way that the settings choose."""
     settings = load_settings()
     quiet()
 
-    async def asked() -> T:
+    async def work_on_jobs() -> T:
         async with _open_jobs(settings) as jobs:
             return await work(jobs)
 
-    return loops.run(asked())
+    return loops.run(work_on_jobs())
 
 
 @asynccontextmanager

@@ -38,12 +38,17 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows below their columns; None is left empty."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    console().print(table(columns, rows))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Rows below their columns; None is left empty."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=column in ("id", "job"), overflow="fold")
+        made.add_column(column, no_wrap=column in ("id", "job"), overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    console().print(table)
+        made.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    return made
 
 
 def moment(text: str | datetime | None) -> str | None:

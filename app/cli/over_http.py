@@ -1,11 +1,17 @@
 """Jobs over HTTP, as the token's user sees them."""
 
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
 
 import httpx
 
+from app.cli import sse
 from app.cli.client import Job, Seen
 from app.core.errors import (
     AppError,
@@ -20,9 +26,16 @@ from app.core.errors import (
 
 _SECONDS = 30.0  # for one answer, beyond what it was asked to wait
 _PAGE = 200
+_WAIT_SECONDS = 10.0  # one waiting request
+_ASK_SECONDS = 1.0  # between two requests where nobody waits
+_AGAIN_SECONDS = 0.5  # after a stream broke off
 _ERRORS: dict[int, type[AppError]] = {
     int(kind.status): kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, Invalid)
 }
+
+
+class _NoStream(Exception):
+    """An API without streams, or one that has no room for another."""
 
 
 class HttpJobs:
@@ -60,8 +73,46 @@ class HttpJobs:
         """See `Jobs`."""
         return _seen(await self.send("GET", f"/jobs/{job_id}"))
 
-    async def change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
-        """See `Jobs`."""
+    async def changes(self, job_id: UUID, seen: Seen) -> AsyncGenerator[Seen]:
+        """See `Jobs`: by a stream; where there is none by waiting requests; else by asking."""
+        try:
+            async with aclosing(self._streamed(job_id, seen)) as streamed:
+                async for seen in streamed:
+                    yield seen
+                    if seen.ended:
+                        return
+        except _NoStream:
+            pass
+        while not seen.ended:
+            began = time.monotonic()
+            newer = await self._change(job_id, seen, _WAIT_SECONDS)
+            if newer.version != seen.version:
+                seen = newer
+                yield seen
+            elif time.monotonic() - began < _WAIT_SECONDS / 2:  # nobody waited for a change
+                await asyncio.sleep(_ASK_SECONDS)
+
+    async def _streamed(self, job_id: UUID, seen: Seen) -> AsyncGenerator[Seen]:
+        """What the job's stream tells. Raises `_NoStream` where there is none."""
+        headers = {"Accept": sse.MEDIA_TYPE, "Last-Event-ID": seen.version.strip('W/"')}
+        timeout = httpx.Timeout(_SECONDS, connect=5.0)  # a quiet line is spoken on every 15 s
+        path = f"/jobs/{job_id}/stream"
+        try:
+            async with self.client.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                kind = answer.headers.get("content-type", "")
+                if answer.status_code != HTTPStatus.OK or not kind.startswith(sse.MEDIA_TYPE):
+                    raise _NoStream
+                async for event in sse.events(answer):
+                    if event.kind == "job":
+                        yield Seen(json.loads(event.data), f'W/"{event.id}"')
+                    elif event.kind == "end":
+                        return
+        except httpx.HTTPError as error:
+            raise Unavailable(f"nobody answers at {self._url}: {_why(error)}") from error
+        raise Unavailable("the stream broke off", retry_after=_AGAIN_SECONDS)
+
+    async def _change(self, job_id: UUID, seen: Seen, seconds: float) -> Seen:
+        """The job's next version, or `seen` itself when there was none for so long."""
         answer = await self.send(
             "GET",
             f"/jobs/{job_id}",
@@ -80,6 +131,19 @@ class HttpJobs:
             events += answer["events"]
             if not answer["events"] or len(events) >= answer["total"]:
                 return events
+
+    async def queues(self) -> list[dict[str, Any]]:
+        """See `Jobs`."""
+        found: list[dict[str, Any]] = (await self.ask("GET", "/queues"))["queues"]
+        return found
+
+    async def workers(self) -> list[dict[str, Any]] | None:
+        """See `Jobs`."""
+        try:
+            found: list[dict[str, Any]] = (await self.ask("GET", "/workers"))["workers"]
+        except Forbidden:
+            return None
+        return found
 
     async def cancel(self, job_id: UUID) -> dict[str, Any]:
         """See `Jobs`."""

@@ -3,20 +3,21 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from app.cli.client import Job, Jobs, Seen
+from app.cli.client import Job, Jobs
 from app.cli.output import console
 from app.core.errors import TooMany, Unavailable
 
-_WAIT_SECONDS = 10.0  # one long poll
 _PATIENCE_SECONDS = 20.0  # for an API or a database that goes away while we watch
-_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
 
 class Board(Protocol):
@@ -40,7 +41,8 @@ def board(names: Mapping[str, str] | None = None, *, silent: bool = False) -> Bo
     """Bars on a terminal, lines elsewhere, nothing when `silent`; `names` are labels by job id."""
     if silent:
         return _Silent({})
-    return _Bars(names or {}) if console().is_terminal else _Lines(names or {})
+    screen = console()
+    return Bars(names or {}, screen) if screen.is_terminal else _Lines(names or {})
 
 
 async def follow(jobs: Jobs, job_id: UUID, shown: Board) -> Job:
@@ -55,19 +57,18 @@ async def follow(jobs: Jobs, job_id: UUID, shown: Board) -> Job:
     heard = time.monotonic()
     while not seen.ended:
         try:
-            seen = await _next(jobs, job_id, seen)
+            async with aclosing(jobs.changes(job_id, seen)) as changes:
+                async for seen in changes:
+                    heard = time.monotonic()
+                    shown.show(seen.job)
         except (Unavailable, TooMany) as error:
             if time.monotonic() - heard > _PATIENCE_SECONDS:
                 raise
             await asyncio.sleep(error.retry_after or 0.5)
-            continue
-        heard = time.monotonic()
-        shown.show(seen.job)
+            with suppress(Unavailable):  # what has changed meanwhile; and it may be gone
+                await jobs.one(job_id)
+                heard = time.monotonic()
     return seen.job
-
-
-async def _next(jobs: Jobs, job_id: UUID, seen: Seen) -> Seen:
-    return await jobs.change(job_id, seen, _WAIT_SECONDS)
 
 
 def items(job: Job) -> str:
@@ -79,7 +80,8 @@ def items(job: Job) -> str:
     return f"{counted} ({failed:,} failed)" if failed else counted
 
 
-def _pace(job: Job) -> str:
+def pace(job: Job) -> str:
+    """Rate and time left, as far as they are known."""
     rate, left = job["items_per_second"], job["eta_seconds"]
     parts = [] if rate is None else [f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"]
     if left is not None:
@@ -88,7 +90,7 @@ def _pace(job: Job) -> str:
     return ", ".join(parts)
 
 
-def _state(job: Job) -> str:
+def state(job: Job) -> str:
     """Where it stands in a word: its stage while it runs."""
     if job["status"] == "running":
         return "stopping" if job["cancel_requested"] else job["stage"] or "running"
@@ -125,31 +127,35 @@ class _Lines(_Silent):
 
     def show(self, job: Job) -> None:
         """Print a line, unless it would say the same again."""
-        told = job["progress_percent"], _state(job)
+        told = job["progress_percent"], state(job)
         if self._told.get(job["job_id"]) == told:
             return
         self._told[job["job_id"]] = told
-        parts = [items(job), _pace(job), job["error_message"] or ""]
+        parts = [items(job), pace(job), job["error_message"] or ""]
         facts = "  ".join(part for part in parts if part)
         print(f"{self._name(job)}  {told[0]:3d} %  {told[1]}  {facts}".rstrip(), flush=True)
 
 
-class _Bars(_Silent):
+class Bars(_Silent):
     """A live bar per job."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], screen: Console) -> None:
         super().__init__(names)
         self._progress = Progress(
             TextColumn("{task.fields[name]}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[state]}"),
             TextColumn("{task.fields[items]}"),
             TextColumn("[dim]{task.fields[pace]}"),
-            console=console(),
+            console=screen,
             expand=True,
         )
         self._bars: dict[str, TaskID] = {}
+
+    def drawn(self) -> RenderableType:
+        """The bars as they stand, for whoever draws them himself."""
+        return self._progress.get_renderable()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -160,12 +166,12 @@ class _Bars(_Silent):
 
     def show(self, job: Job) -> None:
         """Move the job's bar."""
-        colour = _COLOURS.get(job["status"], "default")
+        colour = COLOURS.get(job["status"], "default")
         fields: dict[str, Any] = {
             "name": escape(self._name(job)),
-            "state": f"[{colour}]{escape(_state(job))}[/]",
+            "state": f"[{colour}]{escape(state(job))}[/]",
             "items": items(job),
-            "pace": _pace(job),
+            "pace": pace(job),
         }
         bar = self._bars.get(job["job_id"])
         if bar is None:

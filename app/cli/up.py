@@ -126,6 +126,7 @@ def _announce(host: str, port: int, database: str, *, as_json: bool) -> None:
     else:
         print(f"Headway is at {url}")
         print("  a token:    headway token create NAME --admin")
+        print(f"  to look:    {url}/")
         print(f"  the API:    {url}/docs")
         print(f"  database:   {database}")
         print("  to end it:  Ctrl-C", flush=True)

@@ -14,6 +14,7 @@ from app.core.db import Base
 from app.main import create_app
 from app.settings import Settings
 from tests.api.conftest import PARTS, Api, ask
+from tests.api.listening import listening
 
 pytestmark = pytest.mark.fault
 
@@ -67,6 +68,28 @@ async def test_a_server_that_restarts_hangs_and_goes(own: tuple[Api, Postgres]) 
     gone, seconds = await _timed(ann, "POST", "/counts")
     assert (gone.status_code, gone.json()["code"]) == (503, "unavailable")
     assert (await ann.get("/healthz")).status_code == 200
+
+
+async def test_streams_outlive_a_restart(own: tuple[Api, Postgres]) -> None:
+    api, server = own
+    ann = await api.user("ann")
+    job_id = await ask(ann)
+    bearer = ann.headers["authorization"]
+    async with (
+        listening(api.app, f"/jobs/{job_id}/stream", bearer) as one,
+        listening(api.app, "/jobs/stream", bearer) as everything,
+    ):
+        assert (await one.next(), await everything.next()) != (None, None)
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(server.start)
+        await ann.post(f"/jobs/{job_id}/cancel")
+        last, end = await one.all()
+        told = await everything.next()
+
+    assert (last.data["status"], end.kind) == ("cancelled", "end")
+    assert told is not None
+    assert (told.id, told.data) == (last.id, last.data)
 
 
 async def _poll(client: httpx.AsyncClient, path: str, stop: asyncio.Event) -> set[int]:

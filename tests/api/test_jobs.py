@@ -180,7 +180,7 @@ async def test_a_stopping_process_lets_waiters_go(open_api: OpenApi) -> None:
         waiting = asyncio.create_task(ann.get(f"/jobs/{job_id}?wait=30"))
         await asyncio.sleep(0.2)
 
-        api.app.state.services.watch.close()
+        api.app.state.services.feed.close()
 
         assert (await asyncio.wait_for(waiting, 2)).status_code == 200
 

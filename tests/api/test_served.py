@@ -162,3 +162,48 @@ def _until_up(address: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+async def test_a_hundred_streams_do_not_hold_up_a_stop(
+    database_url: str, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    token = await _token(database_url)
+    job_id = await _job(make_settings())
+    port = free_port()
+    environment = os.environ | {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as file:
+        process = subprocess.Popen(command, env=environment, stderr=file, stdout=file)
+    try:
+        await asyncio.to_thread(_until_up, f"http://127.0.0.1:{port}")
+        paths = [f"/jobs/{job_id}/stream", "/jobs/stream"] * 50
+        streams = await asyncio.gather(*(_open_stream(port, path, token) for path in paths))
+        first = await asyncio.gather(*(reader.readuntil(b"\n\n") for reader, _writer in streams))
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        rest = await asyncio.gather(*(reader.read() for reader, _writer in streams))
+        code = await asyncio.to_thread(process.wait, 10)
+        took = time.monotonic() - began
+    finally:
+        process.kill()
+    for _reader, writer in streams:
+        writer.close()
+
+    assert len(first) == 100
+    assert all(each.endswith(b"0\r\n\r\n") for each in rest), "a stream was cut off"
+    assert all(b'"status":"queued"' in each for each in rest)
+    assert code in (0, -signal.SIGTERM)
+    assert took < 5
+
+
+async def _open_stream(
+    port: int, path: str, token: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A stream, read up to the end of its headers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    return reader, writer

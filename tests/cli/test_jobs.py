@@ -1,8 +1,18 @@
 import json
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
+import httpx
+
+from app.api.examples import JOB
+from app.chaos.servers import free_port
 from app.jobs.store import people
-from tests.cli.conftest import Rows, Terminal, finished
+from tests.cli.conftest import Rows, Terminal, finished, wait_until
 
 
 async def test_jobs_are_listed_shown_cancelled_and_retried_in_the_table(
@@ -89,3 +99,115 @@ def test_nobody_there_is_4_and_nonsense_is_2(terminal: Terminal) -> None:
     assert not (terminal.folder / "nowhere.db").exists()
     assert [run.stderr.count("\n") for run in (done[0], done[2], done[3])] == [1, 1, 1]
     assert "ARQ_MAX_JOBS" in done[3].stderr
+
+
+class OldApi(ThreadingHTTPServer):
+    """An API of before there were streams, or of before one could wait: it answers at once."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.job = JOB | {"status": "running", "completed_at": None}
+        self.version = 1
+        self.paths: list[str] = []
+
+    def move(self, **changes: object) -> None:
+        self.job |= changes
+        self.version += 1
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: OldApi
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path.partition("/jobs/")[2].partition("/")[2] or self.path)
+        tag = f'W/"{self.server.version}"'
+        known = self.headers.get("If-None-Match") == tag
+        streams = self.path.endswith("/stream")
+        self.send_response(404 if streams else 304 if known else 200)
+        body = b"{}" if streams else b"" if known else json.dumps(self.server.job).encode()
+        self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_watch_asks_again_where_nothing_streams_or_waits(terminal: Terminal) -> None:
+    with OldApi() as api:
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        where = {
+            "HEADWAY_URL": f"http://127.0.0.1:{api.server_port}",
+            "HEADWAY_TOKEN": "hw_x",
+        }
+        with terminal.open("jobs", "watch", str(JOB["job_id"]), "--json", **where) as watching:
+            wait_until(lambda: any("wait=" in path for path in api.paths))
+            api.move(status="failed", error_type="poison", error_message="it is poison")
+            done = finished(watching)
+        api.shutdown()
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error_type"] == "poison"
+    assert api.paths.count("stream") == 1
+    assert len(api.paths) < 20, "it hammered"
+
+
+async def test_watch_over_a_stream_survives_a_restart_of_the_api(
+    terminal: Terminal, rows: Rows
+) -> None:
+    job_id = await rows.ask()
+    await rows.set(job_id, run_after=datetime.now(UTC) + timedelta(days=1))
+    token = terminal.run("token", "create", "ann", "--admin").stdout.strip()
+    port = free_port()
+    where = {"HEADWAY_URL": f"http://127.0.0.1:{port}", "HEADWAY_TOKEN": token}
+
+    def api() -> "subprocess.Popen[str]":
+        serve = ("-m", "uvicorn", "app.main:app", "--log-level", "warning")
+        started = replace(terminal, program=serve).open("--port", str(port))
+        wait_until(lambda: up(port))
+        return started
+
+    first = api()
+    with terminal.open("jobs", "watch", str(job_id), **where) as watching:
+        assert watching.stdout is not None
+        assert "queued" in watching.stdout.readline()
+        first.terminate()
+        finished(first)
+        second = api()
+        await rows.set(job_id, stage="counting", status="running", version=2)
+        assert "counting" in watching.stdout.readline()
+        await rows.set(job_id, status="completed", progress_percent=100, version=3)
+        done = finished(watching)
+    second.terminate()
+    finished(second)
+
+    assert done.returncode == 0
+    assert "100 %  completed" in done.stdout
+
+
+def up(port: int) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
+    return False
+
+
+async def test_list_and_top_show_what_changes(either: Terminal, either_rows: Rows) -> None:
+    job_id = str(await either_rows.ask())
+    with either.open("jobs", "list", "--watch", "--json") as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["jobs"][0]["status"] == "queued"
+        await either_rows.harness.run_all()
+        assert json.loads(watching.stdout.readline())["jobs"][0]["status"] == "completed"
+        watching.kill()
+        watching.communicate()
+
+    waiting = str(await either_rows.ask())
+    seen = either.json("top")
+    shown = either.run("top").stdout
+
+    assert [job["job_id"] for job in seen["jobs"]] == [waiting, job_id]
+    assert (seen["queues"][0]["queue"], seen["queues"][0]["ready"]) == ("default", 1)
+    assert seen["workers"] == []
+    assert waiting[-8:] in shown
+    assert "none seen" in shown

@@ -90,7 +90,7 @@ class Crowd:
     oldest_seconds: float
 
 
-_COLUMNS = (
+COLUMNS = (
     "version, CAST(id AS text), kind, queue, status, progress_percent, total_items, "
     "processed_items, failed_items, stage, message, eta_seconds, items_per_second, attempt, "
     "max_attempts, lane, priority, CAST(parent_id AS text), created_at, "
@@ -98,7 +98,7 @@ _COLUMNS = (
     "heartbeat_at, completed_at, cancel_requested, error_type, error_message, "
     "CAST(result AS text)"
 )
-_ONE = f"SELECT {_COLUMNS} FROM background_jobs WHERE id = ?1"  # noqa: S608 -- from this page
+_ONE = f"SELECT {COLUMNS} FROM background_jobs WHERE id = ?1"  # noqa: S608 -- from this page
 _ONE_OF_OWNER = f"{_ONE} AND owner_id = ?2"
 
 
@@ -108,17 +108,7 @@ async def one(reader: Reader, job_id: str, owner: str | None) -> tuple[int, JobV
         found = await reader.rows(_ONE, job_id)
     else:
         found = await reader.rows(_ONE_OF_OWNER, job_id, owner)
-    return (found[0][0], _view(found[0])) if found else None
-
-
-async def versions(reader: Reader, ids: Sequence[str]) -> dict[str, int]:
-    """The version of each job that is there, in one statement."""
-    if reader.is_sqlite:
-        among, value = "IN (SELECT value FROM json_each(?1))", msgspec.json.encode(ids).decode()
-    else:
-        among, value = "= ANY(CAST(?1 AS uuid[]))", ids  # type: ignore[assignment]
-    sql = f"SELECT CAST(id AS text), version FROM background_jobs WHERE id {among}"  # noqa: S608
-    return {row[0]: row[1] for row in await reader.rows(sql, value)}
+    return (found[0][0], view_of(found[0])) if found else None
 
 
 async def page(
@@ -131,22 +121,50 @@ async def page(
     offset: int,
 ) -> tuple[list[JobView], int]:
     """Jobs that `owner` may see, newest first, and how many there are in all."""
-    wanted = {"owner_id": owner, "status": status, "kind": kind}
-    given = {column: value for column, value in wanted.items() if value is not None}
-    conditions = " AND ".join(f"{name} = ?{n}" for n, name in enumerate(given, 1)) or "true"
-    values, n = list(given.values()), len(given)
+    conditions, values = _wanted(owner, status, kind)
     counted = await reader.rows(
         f"SELECT count(*) FROM background_jobs WHERE {conditions}",  # noqa: S608
         *values,
     )
+    listed = await newest(reader, owner, status=status, kind=kind, limit=limit, offset=offset)
+    return [view for _version, view in listed], counted[0][0]
+
+
+async def newest(
+    reader: Reader,
+    owner: str | None,
+    *,
+    status: str | None,
+    kind: str | None,
+    limit: int,
+    offset: int,
+) -> list[tuple[int, JobView]]:
+    """Version and view of jobs that `owner` may see, newest first; nothing is counted."""
+    conditions, values = _wanted(owner, status, kind)
+    n = len(values)
     listed = await reader.rows(
-        f"SELECT {_COLUMNS} FROM background_jobs WHERE {conditions} "  # noqa: S608
+        f"SELECT {COLUMNS} FROM background_jobs WHERE {conditions} "  # noqa: S608
         f"ORDER BY seq DESC LIMIT ?{n + 1} OFFSET ?{n + 2}",
         *values,
         limit,
         offset,
     )
-    return [_view(row) for row in listed], counted[0][0]
+    return [(row[0], view_of(row)) for row in listed]
+
+
+def _wanted(owner: str | None, status: str | None, kind: str | None) -> tuple[str, list[Any]]:
+    """The condition of a list, and its values from ?1 on."""
+    wanted = {"owner_id": owner, "status": status, "kind": kind}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    conditions = " AND ".join(f"{name} = ?{n}" for n, name in enumerate(given, 1)) or "true"
+    return conditions, list(given.values())
+
+
+async def checkpoint(reader: Reader, job_id: str) -> str | None:
+    """Where a retry of the job would go on, as JSON; None when it would begin at the beginning."""
+    sql = "SELECT CAST(cursor AS text) FROM background_jobs WHERE id = ?1"
+    found = await reader.rows(sql, job_id)
+    return found[0][0] if found else None
 
 
 async def events(
@@ -167,15 +185,9 @@ async def events(
 
 async def crowds(reader: Reader) -> list[Crowd]:
     """The queued and running jobs, counted. Finished rows are not touched: partial indexes."""
-    age = (
-        "(julianday({now}) - julianday(min(CASE WHEN run_after <= {now} THEN run_after END))) "
-        "* 86400"
-        if reader.is_sqlite
-        else "extract(epoch FROM {now} - min(run_after) FILTER (WHERE run_after <= {now}))"
-    )
     queued = (
         "SELECT 'queued', kind, queue, count(*), "  # noqa: S608 -- from this page
-        f"count(CASE WHEN run_after <= {{now}} THEN 1 END), {age} "
+        f"count(CASE WHEN run_after <= {{now}} THEN 1 END), {oldest_due(reader)} "
         "FROM background_jobs WHERE status = 'queued' GROUP BY kind, queue"
     )
     running = (
@@ -184,6 +196,14 @@ async def crowds(reader: Reader) -> list[Crowd]:
     )
     found = [*await reader.rows(queued), *await reader.rows(running)]
     return [Crowd(r[0], r[1], r[2], r[3], r[4], max(0.0, float(r[5] or 0))) for r in found]
+
+
+def oldest_due(reader: Reader) -> str:
+    """How many seconds ago the oldest of a group's queued rows became due, in SQL."""
+    if reader.is_sqlite:
+        due = "min(CASE WHEN run_after <= {now} THEN run_after END)"
+        return f"(julianday({{now}}) - julianday({due})) * 86400"
+    return "extract(epoch FROM {now} - min(run_after) FILTER (WHERE run_after <= {now}))"
 
 
 async def ended_since(reader: Reader, moment: datetime, limit: int) -> Sequence[Line]:
@@ -227,7 +247,8 @@ async def nth_newest(session: AsyncSession, owner_id: UUID, n: int) -> datetime 
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-def _view(row: Line) -> JobView:
+def view_of(row: Line) -> JobView:
+    """The view of a row that begins with `COLUMNS`."""
     times = map(_time, row[18:23])
     fields = [*row[1:18], *times, bool(row[23]), row[24], row[25], _raw(row[26])]
     return JobView(*fields)

@@ -6,10 +6,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import wire
 from app.core.columns import now
 from app.core.db import on_sqlite
 from app.jobs.models import WorkerRow
 from app.jobs.store.moves import from_now
+
+ALIVE_SECONDS = 15.0  # since a worker was last seen, for those who show workers
 
 
 async def sign_in(session: AsyncSession, worker_id: str, **facts: Any) -> None:
@@ -46,3 +49,21 @@ async def alive(session: AsyncSession, within_seconds: float) -> list[WorkerRow]
     limit = from_now(session, -within_seconds)
     statement = select(WorkerRow).where(WorkerRow.last_seen_at >= limit)
     return list((await session.scalars(statement.order_by(WorkerRow.started_at))).all())
+
+
+async def shown(session: AsyncSession, within_seconds: float) -> list[dict[str, Any]]:
+    """Workers seen lately, oldest first, as they go over the wire."""
+    return [
+        {
+            "id": row.id,
+            "host": row.host,
+            "engine": row.engine,
+            "queues": row.queues,
+            "kinds": row.kinds,
+            "max_jobs": row.max_jobs,
+            "running": row.running,
+            "started_at": wire(row.started_at),
+            "last_seen_at": wire(row.last_seen_at),
+        }
+        for row in await alive(session, within_seconds)
+    ]

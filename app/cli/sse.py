@@ -1,0 +1,35 @@
+"""Reading Server-Sent Events."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+
+MEDIA_TYPE = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; `id` is the last one that was sent, as a browser has it."""
+
+    kind: str
+    id: str
+    data: str
+
+
+async def events(answer: httpx.Response) -> AsyncIterator[Event]:
+    """The events of an open stream, until it ends. Raises httpx's errors."""
+    kind, number, data = "message", "", list[str]()
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            if data:
+                yield Event(kind, number, "\n".join(data))
+            kind, data = "message", []
+        elif name == "event":
+            kind = value
+        elif name == "id":
+            number = value
+        elif name == "data":
+            data.append(value)
