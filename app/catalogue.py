@@ -17,17 +17,23 @@ from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
+from app.usage import routes as usage
+from app.usage.jobs import CleanupReservations, cleanup_reservations
 
 JOBS: list[Job[Any]] = [
     index_backup,
     purge_backup,
     extract_document,
     purge_document,
+    cleanup_reservations,
     prune,
     rescue,
 ]
-SCHEDULES: list[Schedule] = [Schedule("prune", (17,), Prune)]
-ROUTERS: list[APIRouter] = [backups.router, documents.router]
+SCHEDULES: list[Schedule] = [
+    Schedule("prune", (17,), Prune),
+    Schedule("cleanup_stale_reservations", tuple(range(0, 60, 5)), CleanupReservations),
+]
+ROUTERS: list[APIRouter] = [backups.router, documents.router, usage.router]
 
 
 def registry() -> Registry:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.blobs import Blobs, open_blobs
 from app.core.clock import Clock, utcnow
 from app.core.db import Database
-from app.settings import Settings
+from app.settings import Settings, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,12 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
-    """Open everything that `settings` name; nothing is connected before its first use."""
+async def open_resources(settings: Settings | None = None) -> AsyncGenerator[Resources]:
+    """Open everything that `settings` name; nothing is connected before its first use.
+
+    Without `settings` the environment is read, as at any other door.
+    """
+    settings = load_settings() if settings is None else settings
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)

@@ -38,9 +38,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "embedding_provider", "embedding_base_url", "embedding_api_key", "embedding_model",
     ),
     "Mail": ("smtp_url", "mail_from", "mail_allowed"),
-    "Reservations, builds and deployments": (
-        "reservation_ttl_seconds", "recipes_file", "releases_dir",
-    ),
+    "Reservations": ("reservation_ttl_seconds",),
+    "Builds and deployments": ("recipes_file", "releases_dir"),
     "Tests": ("failpoint",),
 }  # fmt: skip
 
@@ -50,7 +49,7 @@ LATER = frozenset(
         "max_streams_per_user",
         *GROUPS["Embeddings"],
         *GROUPS["Mail"],
-        *GROUPS["Reservations, builds and deployments"],
+        *GROUPS["Builds and deployments"],
     }
 )
 

@@ -1,0 +1,108 @@
+"""Token usage.
+
+Revision ID: 0005_notes
+Revises: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.core.columns import Id, UtcDateTime
+
+revision = "0005_notes"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    _usage()
+
+
+def downgrade() -> None:
+    op.drop_table("token_reservations")
+    if _dialect() == "postgresql":
+        op.execute("DROP FUNCTION add_token_reservation()")
+        op.execute("DROP FUNCTION move_token_reservation()")
+    op.drop_table("workspace_daily_usage")
+
+
+def _usage() -> None:
+    op.create_table(
+        "workspace_daily_usage",
+        sa.Column("owner_id", Id(), nullable=False),
+        sa.Column("workspace", sa.String(length=100), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("tokens_used", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tokens_reserved", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint(
+            "tokens_reserved >= 0", name=op.f("ck_workspace_daily_usage_tokens_reserved")
+        ),
+        sa.CheckConstraint("tokens_used >= 0", name=op.f("ck_workspace_daily_usage_tokens_used")),
+        sa.PrimaryKeyConstraint(
+            "owner_id", "workspace", "day", name=op.f("pk_workspace_daily_usage")
+        ),
+    )
+    op.create_table(
+        "token_reservations",
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("owner_id", Id(), nullable=False),
+        sa.Column("workspace", sa.String(length=100), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("status", sa.String(length=16), server_default="held", nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.Column("tokens_used", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.Column("expired_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('held', 'settled', 'expired')", name=op.f("ck_token_reservations_status")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_token_reservations")),
+    )
+    op.create_index(
+        "ix_token_reservations_held",
+        "token_reservations",
+        ["created_at"],
+        postgresql_where=sa.text("status = 'held'"),
+        sqlite_where=sa.text("status = 'held'"),
+    )
+    for statement in _TRIGGERS[_dialect()]:
+        op.execute(sa.DDL(statement))
+
+
+def _dialect() -> str:
+    return op.get_context().dialect.name
+
+
+# As in app/usage/models.py when this was written; a test compares the two.
+_ADD = """
+INSERT INTO workspace_daily_usage (owner_id, workspace, day, tokens_used, tokens_reserved)
+VALUES (new.owner_id, new.workspace, new.day, 0, new.tokens)
+ON CONFLICT (owner_id, workspace, day) DO UPDATE
+SET tokens_reserved = workspace_daily_usage.tokens_reserved + excluded.tokens_reserved;"""
+_MOVE = """
+UPDATE workspace_daily_usage SET
+  tokens_reserved = tokens_reserved
+    - CASE WHEN old.status = 'held' THEN old.tokens ELSE 0 END
+    + CASE WHEN new.status = 'held' THEN new.tokens ELSE 0 END,
+  tokens_used = tokens_used - coalesce(old.tokens_used, 0) + coalesce(new.tokens_used, 0)
+WHERE owner_id = new.owner_id AND workspace = new.workspace AND day = new.day;"""
+_TRIGGERS = {
+    "sqlite": (
+        "CREATE TRIGGER token_reservations_added AFTER INSERT ON token_reservations "
+        f"BEGIN {_ADD} END",
+        "CREATE TRIGGER token_reservations_moved AFTER UPDATE ON token_reservations "
+        f"BEGIN {_MOVE} END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION add_token_reservation() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN {_ADD} RETURN NULL; END $$",
+        "CREATE TRIGGER token_reservations_added AFTER INSERT ON token_reservations "
+        "FOR EACH ROW EXECUTE FUNCTION add_token_reservation()",
+        "CREATE FUNCTION move_token_reservation() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN {_MOVE} RETURN NULL; END $$",
+        "CREATE TRIGGER token_reservations_moved AFTER UPDATE ON token_reservations "
+        "FOR EACH ROW EXECUTE FUNCTION move_token_reservation()",
+    ),
+}
