@@ -17,6 +17,8 @@ from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
+from app.notes.jobs import SendReminders, send_reminders
+from app.notes.routes import notes, reminders
 from app.usage import routes as usage
 from app.usage.jobs import CleanupReservations, cleanup_reservations
 
@@ -25,15 +27,17 @@ JOBS: list[Job[Any]] = [
     purge_backup,
     extract_document,
     purge_document,
+    send_reminders,
     cleanup_reservations,
     prune,
     rescue,
 ]
 SCHEDULES: list[Schedule] = [
     Schedule("prune", (17,), Prune),
+    Schedule("check_and_send_reminders", (0, 15, 30, 45), SendReminders),
     Schedule("cleanup_stale_reservations", tuple(range(0, 60, 5)), CleanupReservations),
 ]
-ROUTERS: list[APIRouter] = [backups.router, documents.router, usage.router]
+ROUTERS: list[APIRouter] = [backups.router, documents.router, notes, reminders, usage.router]
 
 
 def registry() -> Registry:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.blobs import Blobs, open_blobs
 from app.core.clock import Clock, utcnow
 from app.core.db import Database
+from app.mail import Mailer, open_mailer
 from app.settings import Settings, load_settings
 
 
@@ -17,6 +18,7 @@ class Resources:
     settings: Settings
     db: Database
     blobs: Blobs
+    mailer: Mailer
     clock: Clock = utcnow
 
 
@@ -30,4 +32,10 @@ async def open_resources(settings: Settings | None = None) -> AsyncGenerator[Res
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
-        yield Resources(settings=settings, db=db, blobs=open_blobs(settings.blob_url))
+        smtp = settings.smtp_url
+        yield Resources(
+            settings=settings,
+            db=db,
+            blobs=open_blobs(settings.blob_url),
+            mailer=open_mailer(smtp.get_secret_value() if smtp else None, settings.mail_from),
+        )

@@ -48,7 +48,6 @@ LATER = frozenset(
     {
         "max_streams_per_user",
         *GROUPS["Embeddings"],
-        *GROUPS["Mail"],
         *GROUPS["Builds and deployments"],
     }
 )

@@ -22,6 +22,7 @@ from app.jobs.store import read
 from app.jobs.store.read import JobView
 from app.jobs.store.sweep import Waiting
 from app.jobs.worker import Share, Worker
+from app.notes.jobs import SendReminders
 from app.resources import open_resources
 from app.settings import Settings, load_settings
 from app.usage.jobs import CleanupReservations
@@ -45,6 +46,12 @@ def prune(as_json: JsonFlag = False) -> None:
 def rescue(as_json: JsonFlag = False) -> None:
     """Take back the jobs of workers that are gone; takes three seconds."""
     _now(RescueLost(), as_json)
+
+
+@app.command()
+def send_reminders(as_json: JsonFlag = False) -> None:
+    """Send the reminders that are due."""
+    _now(SendReminders(), as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Token usage.
+"""Notes, reminders and token usage.
 
 Revision ID: 0005_notes
 Revises: 0001
@@ -16,6 +16,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _notes()
+    _reminders()
     _usage()
 
 
@@ -25,6 +27,67 @@ def downgrade() -> None:
         op.execute("DROP FUNCTION add_token_reservation()")
         op.execute("DROP FUNCTION move_token_reservation()")
     op.drop_table("workspace_daily_usage")
+    op.drop_table("reminders")
+    op.drop_table("notes")
+
+
+def _notes() -> None:
+    op.create_table(
+        "notes",
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("owner_id", Id(), nullable=False),
+        sa.Column("title", sa.String(length=500), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+    )
+    op.create_index("ix_notes_owner_id_id", "notes", ["owner_id", "id"])
+
+
+def _reminders() -> None:
+    op.create_table(
+        "reminders",
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("owner_id", Id(), nullable=False),
+        sa.Column("note_id", Id(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("recipient", sa.String(length=254), nullable=True),
+        sa.Column("scheduled_at", UtcDateTime(), nullable=False),
+        sa.Column("status", sa.String(length=16), server_default="pending", nullable=False),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("job_id", Id(), nullable=True),
+        sa.Column("dated_at", UtcDateTime(), nullable=True),
+        sa.Column(
+            "maybe_sent_twice", sa.Boolean(), server_default=sa.text("false"), nullable=False
+        ),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("channel IN ('email', 'log')", name=op.f("ck_reminders_channel")),
+        sa.CheckConstraint(
+            "status IN ('pending', 'sending', 'sent', 'failed', 'cancelled')",
+            name=op.f("ck_reminders_status"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reminders")),
+    )
+    op.create_index("ix_reminders_owner_id_id", "reminders", ["owner_id", "id"])
+    op.create_index(
+        "ix_reminders_pending",
+        "reminders",
+        ["scheduled_at", "id"],
+        postgresql_where=sa.text("status = 'pending'"),
+        sqlite_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_reminders_sending",
+        "reminders",
+        ["job_id"],
+        postgresql_where=sa.text("status = 'sending'"),
+        sqlite_where=sa.text("status = 'sending'"),
+    )
 
 
 def _usage() -> None:
