@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.blobs import Blobs, open_blobs
 from app.core.clock import Clock, utcnow
 from app.core.db import Database
+from app.embedding import Embedder, open_embedder
 from app.settings import Settings
 
 
@@ -17,6 +18,7 @@ class Resources:
     settings: Settings
     db: Database
     blobs: Blobs
+    embedder: Embedder
     clock: Clock = utcnow
 
 
@@ -26,4 +28,19 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
-        yield Resources(settings=settings, db=db, blobs=open_blobs(settings.blob_url))
+        embedder = _embedder(settings)
+        stack.push_async_callback(embedder.aclose)
+        yield Resources(
+            settings=settings, db=db, blobs=open_blobs(settings.blob_url), embedder=embedder
+        )
+
+
+def _embedder(settings: Settings) -> Embedder:
+    key = settings.embedding_api_key
+    return open_embedder(
+        settings.embedding_provider,
+        folder=settings.data_dir / "models",
+        base_url=settings.embedding_base_url,
+        api_key=None if key is None else key.get_secret_value(),
+        model=settings.embedding_model,
+    )

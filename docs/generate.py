@@ -48,7 +48,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 LATER = frozenset(
     {
         "max_streams_per_user",
-        *GROUPS["Embeddings"],
         *GROUPS["Mail"],
         *GROUPS["Reservations, builds and deployments"],
     }
