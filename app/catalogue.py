@@ -19,6 +19,7 @@ from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
 from app.notes.jobs import SendReminders, send_reminders
 from app.notes.routes import notes, reminders
+from app.search import routes as search
 from app.usage import routes as usage
 from app.usage.jobs import CleanupReservations, cleanup_reservations
 
@@ -37,7 +38,14 @@ SCHEDULES: list[Schedule] = [
     Schedule("check_and_send_reminders", (0, 15, 30, 45), SendReminders),
     Schedule("cleanup_stale_reservations", tuple(range(0, 60, 5)), CleanupReservations),
 ]
-ROUTERS: list[APIRouter] = [backups.router, documents.router, notes, reminders, usage.router]
+ROUTERS: list[APIRouter] = [
+    backups.router,
+    documents.router,
+    notes,
+    reminders,
+    search.router,
+    usage.router,
+]
 
 
 def registry() -> Registry:

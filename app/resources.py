@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.blobs import Blobs, open_blobs
 from app.core.clock import Clock, utcnow
 from app.core.db import Database
+from app.embedding import Embedder, open_embedder
 from app.mail import Mailer, open_mailer
 from app.settings import Settings, load_settings
 
@@ -19,6 +20,7 @@ class Resources:
     db: Database
     blobs: Blobs
     mailer: Mailer
+    embedder: Embedder
     clock: Clock = utcnow
 
 
@@ -32,10 +34,28 @@ async def open_resources(settings: Settings | None = None) -> AsyncGenerator[Res
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
-        smtp = settings.smtp_url
+        embedder = _embedder(settings)
+        stack.push_async_callback(embedder.aclose)
         yield Resources(
             settings=settings,
             db=db,
             blobs=open_blobs(settings.blob_url),
-            mailer=open_mailer(smtp.get_secret_value() if smtp else None, settings.mail_from),
+            mailer=_mailer(settings),
+            embedder=embedder,
         )
+
+
+def _mailer(settings: Settings) -> Mailer:
+    url = settings.smtp_url
+    return open_mailer(None if url is None else url.get_secret_value(), settings.mail_from)
+
+
+def _embedder(settings: Settings) -> Embedder:
+    key = settings.embedding_api_key
+    return open_embedder(
+        settings.embedding_provider,
+        folder=settings.data_dir / "models",
+        base_url=settings.embedding_base_url,
+        api_key=None if key is None else key.get_secret_value(),
+        model=settings.embedding_model,
+    )

@@ -47,7 +47,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 LATER = frozenset(
     {
         "max_streams_per_user",
-        *GROUPS["Embeddings"],
         *GROUPS["Builds and deployments"],
     }
 )
