@@ -12,7 +12,14 @@ from app.api import models as _api_models  # noqa: F401 -- its tables
 from app.backups import routes as backups
 from app.backups.jobs import index_backup, purge_backup
 from app.documents import routes as documents
-from app.documents.jobs import extract_document, purge_document
+from app.documents.jobs import (
+    RenewDocuments,
+    extract_document,
+    index_document,
+    purge_document,
+    renew_documents,
+)
+from app.embedding import models as _embedding_models  # noqa: F401 -- its tables
 from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
@@ -27,9 +34,11 @@ JOBS: list[Job[Any]] = [
     index_backup,
     purge_backup,
     extract_document,
+    index_document,
     purge_document,
     send_reminders,
     cleanup_reservations,
+    renew_documents,
     prune,
     rescue,
 ]
@@ -37,6 +46,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("prune", (17,), Prune),
     Schedule("check_and_send_reminders", (0, 15, 30, 45), SendReminders),
     Schedule("cleanup_stale_reservations", tuple(range(0, 60, 5)), CleanupReservations),
+    Schedule("renew_documents", (3, 18, 33, 48), RenewDocuments),
 ]
 ROUTERS: list[APIRouter] = [
     backups.router,

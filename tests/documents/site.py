@@ -11,13 +11,12 @@ from fastapi import FastAPI
 
 from app.api.auth import create_token
 from app.core.db import Database
-from app.documents.jobs import extract_document, purge_document
 from app.documents.routes import router
 from app.jobs.spec import Registry
 from app.main import Parts, create_app
 from app.resources import Resources
 from app.settings import Settings
-from tests.documents.papers import harness
+from tests.documents.papers import JOBS, harness
 from tests.harness import JobHarness
 
 
@@ -51,7 +50,7 @@ class Site:
 
 @asynccontextmanager
 async def open_site(settings: Settings) -> AsyncIterator[Site]:
-    parts = Parts(Registry([extract_document, purge_document]), [router], _nothing_pending)
+    parts = Parts(Registry(JOBS), [router], _nothing_pending)
     app = create_app(settings, parts=parts)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
