@@ -24,8 +24,8 @@ from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
-from app.notes.jobs import SendReminders, send_reminders
-from app.notes.routes import notes, reminders
+from app.notes.jobs import SendReminders, regenerate_embeddings, send_reminders
+from app.notes.routes import notes, reminders, semantic
 from app.search import routes as search
 from app.usage import routes as usage
 from app.usage.jobs import CleanupReservations, cleanup_reservations
@@ -36,6 +36,7 @@ JOBS: list[Job[Any]] = [
     extract_document,
     index_document,
     purge_document,
+    regenerate_embeddings,
     send_reminders,
     cleanup_reservations,
     renew_documents,
@@ -52,6 +53,7 @@ ROUTERS: list[APIRouter] = [
     backups.router,
     documents.router,
     notes,
+    semantic,
     reminders,
     search.router,
     usage.router,

@@ -4,16 +4,21 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Unavailable
 from app.jobs.context import JobContext
+from app.jobs.queue import JobQueue
 from app.jobs.spec import Change, JobArgs, job
+from app.jobs.store.insert import Stored
 from app.mail import Line, LogMailer, Outcome
-from app.notes import reminder_rows
+from app.notes import embeddings, reminder_rows
 from app.notes.models import Channel, ReminderStatus
+from app.notes.regeneration import Regeneration
 from app.notes.reminders import Due, mail_of, verdict
 
 log = logging.getLogger("worker")
@@ -21,6 +26,59 @@ log = logging.getLogger("worker")
 _LAST_SECONDS = 5.0  # for which a worker that stops waits for the answer to the message under way
 
 Lines = Mapping[str, Line]
+
+
+_REFRESH_AFTER = timedelta(seconds=1)  # writes that come together make one job
+
+
+# ---------------------------------------------------------------------------------- embeddings
+
+
+class RegenerateEmbeddings(JobArgs, kind="embedding_regeneration"):
+    """Embed the stale notes of one user; all of them, if that is asked of this job."""
+
+    user_id: UUID
+
+    def unique_key(self) -> str:
+        """One at a time, however many writes and requests there are."""
+        return str(self.user_id)
+
+
+async def ask_for_refresh(session: AsyncSession, queue: JobQueue, owner_id: UUID) -> None:
+    """Have the owner's stale notes embedded soon. Call it in the transaction of the write."""
+    moment = await embeddings.pass_gate(session, owner_id)
+    args = RegenerateEmbeddings(user_id=owner_id)
+    await queue.enqueue(session, args, owner_id=owner_id, run_after=moment + _REFRESH_AFTER)
+
+
+async def ask_for_regeneration(
+    session: AsyncSession, queue: JobQueue, owner_id: UUID, *, only_stale: bool
+) -> Stored:
+    """Have the owner's notes embedded: the job that will do so, which may be at work already.
+
+    A refresh that waits or runs becomes the job for all notes, if all are asked for.
+    """
+    await embeddings.pass_gate(session, owner_id)
+    args = RegenerateEmbeddings(user_id=owner_id)
+    stored = await queue.enqueue(session, args, owner_id=owner_id)
+    if not only_stale:
+        await embeddings.ask_for_all(session, owner_id, stored.id)
+    return stored
+
+
+@job(function="regenerate_embeddings_arq", max_attempts=5)
+async def regenerate_embeddings(ctx: JobContext, args: RegenerateEmbeddings) -> None:
+    """Embed notes in batches: the stale ones, or all of those that have no vector of their text.
+
+    Whether all are asked for is looked up before each batch; then a refresh starts over. A retry
+    goes on after the last batch. A second run finds every vector up to date and asks the model
+    nothing. A note that the model refuses is counted as failed, keeps the reason, and is asked
+    for again when its text or the model changes, or when all notes are.
+    """
+    await Regeneration(ctx, args.user_id).run()
+
+
+# ----------------------------------------------------------------------------------- reminders
 
 
 class SendReminders(JobArgs, kind="reminder_dispatch", priority=5):

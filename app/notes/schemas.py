@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     model_validator,
 )
@@ -94,6 +95,14 @@ class NoteList(BaseModel):
 
     items: list[NoteView]
     total: int
+
+
+class Regenerate(BaseModel):
+    """Which notes to embed again."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"only_stale": True}})
+
+    only_stale: Annotated[bool, Field(strict=True)] = False
 
 
 class NewReminder(BaseModel):

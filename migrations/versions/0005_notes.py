@@ -1,16 +1,18 @@
-"""Notes, reminders and token usage.
+"""Notes with their embeddings, reminders and token usage. Needs pgvector on PostgreSQL.
 
 Revision ID: 0005_notes
-Revises: 0001
+Revises: 0004_documents
 """
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
-from app.core.columns import Id, UtcDateTime
+from app.core.columns import BigSerial, Id, UtcDateTime
+from app.core.vectors import HalfVector
 
 revision = "0005_notes"
-down_revision = "0001"
+down_revision = "0004_documents"
 branch_labels = None
 depends_on = None
 
@@ -28,21 +30,53 @@ def downgrade() -> None:
         op.execute("DROP FUNCTION move_token_reservation()")
     op.drop_table("workspace_daily_usage")
     op.drop_table("reminders")
+    op.drop_table("note_refreshes")
+    op.drop_table("note_embeddings")
+    if _dialect() == "sqlite":
+        op.execute("DROP TABLE note_words")
     op.drop_table("notes")
 
 
 def _notes() -> None:
     op.create_table(
         "notes",
+        sa.Column("seq", BigSerial, autoincrement=True, nullable=False),
         sa.Column("id", Id(), nullable=False),
         sa.Column("owner_id", Id(), nullable=False),
         sa.Column("title", sa.String(length=500), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("text_hash", sa.String(length=64), nullable=False),
+        sa.Column(
+            "words", sa.Text().with_variant(postgresql.TSVECTOR(), "postgresql"), nullable=True
+        ),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_notes")),
+        sa.UniqueConstraint("id", name=op.f("uq_notes_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_notes_owner_id_id", "notes", ["owner_id", "id"])
+    if _dialect() == "sqlite":
+        for statement in _TEXT_INDEX:
+            op.execute(sa.DDL(statement))
+    else:
+        op.create_index("ix_notes_words", "notes", ["words"], postgresql_using="gin")
+    op.create_table(
+        "note_embeddings",
+        sa.Column("note_id", Id(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=False),
+        sa.Column("text_hash", sa.String(length=64), nullable=False),
+        sa.Column("vector", HalfVector(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("embedded_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("note_id", name=op.f("pk_note_embeddings")),
+    )
+    op.create_table(
+        "note_refreshes",
+        sa.Column("owner_id", Id(), nullable=False),
+        sa.Column("full_job_id", Id(), nullable=True),
+        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_note_refreshes")),
+    )
 
 
 def _reminders() -> None:
@@ -138,7 +172,22 @@ def _dialect() -> str:
     return op.get_context().dialect.name
 
 
-# As in app/usage/models.py when this was written; a test compares the two.
+# As in app/notes/models.py and app/usage/models.py when this was written; a test compares them.
+_TEXT_INDEX = (
+    """CREATE VIRTUAL TABLE note_words USING fts5(title, content, content='',
+      tokenize='porter unicode61 remove_diacritics 2')""",
+    """CREATE TRIGGER note_words_added AFTER INSERT ON notes BEGIN
+      INSERT INTO note_words (rowid, title, content)
+      VALUES (new.seq, headway_fold(new.title), headway_fold(new.content)); END""",
+    """CREATE TRIGGER note_words_removed AFTER DELETE ON notes BEGIN
+      INSERT INTO note_words (note_words, rowid, title, content)
+      VALUES ('delete', old.seq, headway_fold(old.title), headway_fold(old.content)); END""",
+    """CREATE TRIGGER note_words_changed AFTER UPDATE OF title, content ON notes BEGIN
+      INSERT INTO note_words (note_words, rowid, title, content)
+      VALUES ('delete', old.seq, headway_fold(old.title), headway_fold(old.content));
+      INSERT INTO note_words (rowid, title, content)
+      VALUES (new.seq, headway_fold(new.title), headway_fold(new.content)); END""",
+)
 _ADD = """
 INSERT INTO workspace_daily_usage (owner_id, workspace, day, tokens_used, tokens_reserved)
 VALUES (new.owner_id, new.workspace, new.day, 0, new.tokens)

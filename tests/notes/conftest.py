@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.notes.jobs import send_reminders
-from app.notes.routes import notes, reminders
+from app.notes.jobs import regenerate_embeddings, send_reminders
+from app.notes.routes import notes, reminders, semantic
 from tests.conftest import MakeSettings
 from tests.mail.post_office import PostOffice, open_post_office
 from tests.site import Site, open_site
@@ -22,5 +22,7 @@ async def site(make_settings: MakeSettings, office: PostOffice) -> AsyncIterator
     settings = make_settings(
         smtp_url=office.url, mail_from="headway@example.org", mail_allowed=r".*@example\.com"
     )
-    async with open_site(settings, [notes, reminders], [send_reminders]) as opened:
+    async with open_site(
+        settings, [notes, semantic, reminders], [regenerate_embeddings, send_reminders]
+    ) as opened:
         yield opened
