@@ -146,7 +146,8 @@ async def failures(
         .where(Note.owner_id == owner_id, ~_stale(model_id), _Row.error.is_not(None))
         .order_by(Note.id)
     )
-    return [Failure(*row) for row in await session.execute(statement.limit(limit))]
+    found = await session.execute(statement.limit(limit))
+    return [Failure(row.id, row.error or "") for row in found]
 
 
 async def _waiting(

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.search import Asked, Found
+from app.notes import search as notes
 from app.resources import Resources
 
 Find = Callable[[Resources, AsyncSession, Asked], Awaitable[Found]]
@@ -20,7 +21,10 @@ class Leg(NamedTuple):
     find: Find
 
 
-LEGS: Sequence[Leg] = ()
+LEGS: Sequence[Leg] = (
+    Leg("notes", "keyword", notes.KINDS, notes.by_words),
+    Leg("notes", "semantic", notes.KINDS, notes.by_meaning),
+)
 
 
 def chosen(mode: str, kinds: frozenset[str] | None) -> tuple[list[Leg], str]:

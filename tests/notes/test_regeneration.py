@@ -287,10 +287,10 @@ async def test_a_model_that_is_away_is_asked_again_from_the_checkpoint(site: Sit
 async def test_another_model_makes_every_note_stale(site: Site) -> None:
     who = await owner(site)
     await fill(site.resources.db, who, 3)
-    for name in ("one", "one", "two"):
-        model = Model(name=name)
+    models = [Model(name=name) for name in ("one", "one", "two")]
+    for model in models:
         await with_model(site, model).run(RegenerateEmbeddings(user_id=who))
-    assert [len(call) for call in model.calls] == [3]
+    assert [[len(call) for call in model.calls] for model in models] == [[3], [], [3]]
 
 
 async def test_a_retry_of_a_cancelled_full_one_goes_on_as_a_full_one(site: Site) -> None:
