@@ -8,6 +8,8 @@ from app.core.clock import utcnow
 from app.core.db import Database
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.models import BackgroundJob
+from app.notes import reminder_rows
+from app.notes.models import Channel
 from app.resources import Resources, open_resources
 from app.usage.models import TokenReservation
 from app.usage.store import reserve
@@ -59,6 +61,20 @@ async def test_cleanup_reservations_frees_what_is_held_too_long(
     assert (again["affected"], again["job_type"]) == (0, "reservation_cleanup")
     row = await either_rows.harness.row(again["job_id"])
     assert (row.status, row.slot) == ("completed", None)
+
+
+async def test_send_reminders_sends_what_is_due(either: Terminal, either_rows: Rows) -> None:
+    moment = utcnow()
+    async with either_rows.harness.resources.db.transaction() as session:
+        for due in (moment - timedelta(minutes=1), moment, moment + timedelta(hours=1)):
+            how: dict[str, Any] = {"channel": Channel.LOG, "recipient": None, "note_id": None}
+            await reminder_rows.add(session, uuid4(), message="m", scheduled_at=due, **how)
+
+    done = either.run("maintenance", "send-reminders")
+    again = either.json("maintenance", "send-reminders")
+
+    assert done.stdout.splitlines()[-1] == "2"
+    assert (again["affected"], again["job_type"]) == (0, "reminder_dispatch")
 
 
 async def test_rescue_takes_back_what_lost_its_worker(either: Terminal, either_rows: Rows) -> None:

@@ -13,6 +13,7 @@ from tests.embedding.server import EmbeddingServer
 from tests.faults.conftest import Field, open_field
 from tests.harness import JobHarness
 from tests.notes.shelf import fill
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -37,15 +38,15 @@ def embedded(server: EmbeddingServer) -> Counter[str]:
 
 
 async def test_a_regeneration_goes_on_after_a_kill(field: Field, server: EmbeddingServer) -> None:
-    """Real workers with the service's own jobs, and a model behind an address."""
+    """Real workers, and a model behind an address that is slow with the second batch."""
     who, db = new_id(), field.resources.db
     await fill(db, who, 150)
     provider = {
-        "TEST_JOBS": "app.catalogue",
+        "TEST_JOBS": "tests.notes.served",
         "EMBEDDING_PROVIDER": "openai",
         "EMBEDDING_BASE_URL": server.url,
     }
-    server.faults = [None, None, None, 60.0]  # its dimension, a batch in two parts, and then
+    server.faults = [None, None, None, 4.0]  # its dimension, a batch in two parts, and then
     async with db.transaction() as session:
         queue = JobHarness(field.resources, [regenerate_embeddings]).queue
         job = await ask_for_regeneration(session, queue, who, only_stale=False)
@@ -53,6 +54,10 @@ async def test_a_regeneration_goes_on_after_a_kill(field: Field, server: Embeddi
     row = await field.reached(job.id, 100, 30)
     assert (row.status, row.progress_percent, row.total_items) == ("running", 67, 150)
 
+    async def second_batch_is_under_way() -> bool:
+        return len(server.requests) == 4
+
+    await until(second_batch_is_under_way)
     doomed.kill()
     doomed.wait()
     field.worker(**provider)
