@@ -73,6 +73,8 @@ class Asked:
     best: int  # how many hits are wanted, the best ones
     kinds: frozenset[str] | None = None  # of `Hit.kind`; None: all
     backup_id: UUID | None = None  # only what is in this backup
+    document_id: UUID | None = None  # only what is in this document
+    mode: str = "hybrid"  # the way of searching that was asked for
 
 
 class Hit(NamedTuple):
@@ -87,6 +89,11 @@ class Hit(NamedTuple):
     backup_id: UUID | None = None
     document_id: UUID | None = None
     page_number: int | None = None
+
+    @property
+    def place(self) -> tuple[str, UUID, int | None]:
+        """What makes two hits the same: the thing itself; of documents, the page."""
+        return self.kind, self.document_id or self.id, self.page_number
 
 
 class Found(NamedTuple):

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.columns import Id, UtcDateTime
 from app.core.db import on_sqlite
 from app.core.errors import AppError
+from app.core.language import is_english
 from app.core.search import NOTHING, Asked, Found, Hit
 from app.core.vectors import to_text
 from app.embedding.models import EmbeddingModel
@@ -49,12 +50,14 @@ WHERE e.model_id = :model AND e.vector IS NOT NULL {mine}
 ORDER BY score DESC LIMIT :best"""
 
 
-async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found:
+async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
     """Notes that have all the words, the best first; a word in the title counts for more."""
+    if _elsewhere(asked):
+        return NOTHING
     sqlite = on_sqlite(session)
     match = asked.query.fts5() if sqlite else asked.query.tsquery()
-    if not match or asked.backup_id is not None:
-        return NOTHING
+    if not match:
+        return None
     mine, values, typed = _mine(asked)
     sql = _BY_WORDS.format(matching=_MATCHING[sqlite].format(mine=mine))
     statement = text(sql).bindparams(*typed).columns(id=Id(), updated_at=UtcDateTime())
@@ -64,20 +67,26 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
     return Found(hits, rows[0].total if rows else 0)
 
 
-async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found:
-    """Notes whose vectors are nearest to the question's; none while the model does not answer."""
-    if asked.backup_id is not None:
+async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
+    """Notes whose vectors by the model that is set are nearest to the question's.
+
+    None when the model does not know the question's language and was not asked for by name, when
+    it does not answer, and when it has embedded nothing yet.
+    """
+    if _elsewhere(asked):
         return NOTHING
     embedder = resources.embedder
+    if embedder.language == "en" and asked.mode != "semantic" and not is_english(asked.text):
+        return None
     try:
         key = (await embedder.identity()).key
         model = await session.scalar(select(EmbeddingModel.id).where(EmbeddingModel.key == key))
         if model is None:
-            return NOTHING
+            return None
         question = (await embedder.embed([asked.text]))[0]
     except AppError as error:
         log.warning("notes searched without meaning", extra={"error": str(error)})
-        return NOTHING
+        return None
     nearest = _nearest_on_sqlite if on_sqlite(session) else _nearest_on_postgresql
     scores = await nearest(session, asked, model, question)
     notes = {
@@ -118,6 +127,11 @@ async def _nearest_on_sqlite(
     scores = np.stack([row.vector for row in rows]) @ question
     order: Iterable[int] = np.argsort(-scores, kind="stable")[: asked.best]
     return {rows[place].note_id: float(scores[place]) for place in order}
+
+
+def _elsewhere(asked: Asked) -> bool:
+    """Whether something is searched that has no notes in it."""
+    return asked.backup_id is not None or asked.document_id is not None
 
 
 def _mine(asked: Asked) -> tuple[str, dict[str, Any], list[Any]]:

@@ -9,25 +9,32 @@ from uuid import UUID
 
 from app.core.search import Found, Hit
 
+Place = tuple[str, UUID, int | None]  # `Hit.place`
+
 K = 10  # small: the first places count for much more than the later ones
 
 
-def fuse(answers: Sequence[Found], best: int) -> Found:
+def fuse(answers: Sequence[tuple[frozenset[str], Found]], best: int) -> Found:
     """The `best` hits of all answers. One answer alone stays as it is, scores included.
 
-    The total counts what each answer has that none before it could have had: answers over the
-    same kinds of things overlap, and then the largest one counts.
+    Args:
+        answers: each with the kinds of things that it may hold. Answers over the same kinds find
+            the same things in several ways, so of their totals the largest counts.
+        best: how many hits are wanted.
     """
-    speaking = [answer for answer in answers if answer.hits]
+    totals: dict[frozenset[str], int] = {}
+    for kinds, answer in answers:
+        totals[kinds] = max(totals.get(kinds, 0), answer.total)
+    speaking = [answer for _, answer in answers if answer.hits]
     if len(speaking) <= 1:
-        return speaking[0] if speaking else Found([], 0)
-    scores: dict[tuple[str, UUID], float] = {}
-    hits: dict[tuple[str, UUID], Hit] = {}
+        hits = speaking[0].hits[:best] if speaking else []
+        return Found(hits, sum(totals.values()))
+    scores: dict[Place, float] = {}
+    first: dict[Place, Hit] = {}
     for answer in speaking:
         for rank, hit in enumerate(answer.hits):
-            key = (hit.kind, hit.id)
-            hits.setdefault(key, hit)
-            scores[key] = scores.get(key, 0.0) + 1 / (K + rank)
-    order = sorted(hits, key=lambda key: -scores[key])
-    fused = [hits[key]._replace(score=round(scores[key], 6)) for key in order[:best]]
-    return Found(fused, max(sum(answer.total for answer in speaking), len(hits)))
+            first.setdefault(hit.place, hit)
+            scores[hit.place] = scores.get(hit.place, 0.0) + 1 / (K + rank)
+    order = sorted(first, key=lambda place: -scores[place])
+    fused = [first[place]._replace(score=round(scores[place], 6)) for place in order[:best]]
+    return Found(fused, max(sum(totals.values()), len(first)))

@@ -15,6 +15,7 @@ from app.documents.routes import router
 from app.jobs.spec import Registry
 from app.main import Parts, create_app
 from app.resources import Resources
+from app.search.routes import router as search
 from app.settings import Settings
 from tests.documents.papers import JOBS, harness
 from tests.harness import JobHarness
@@ -39,6 +40,11 @@ class Site:
         return harness(self.resources)
 
     @property
+    def real_jobs(self) -> JobHarness:
+        """The worker with the application's own model, as search uses it."""
+        return harness(self.resources, self.resources.embedder)
+
+    @property
     def files(self) -> list[Path]:
         """Every file in the blob store's folder."""
         folder = self.resources.settings.data_dir / "blobs"
@@ -50,7 +56,7 @@ class Site:
 
 @asynccontextmanager
 async def open_site(settings: Settings) -> AsyncIterator[Site]:
-    parts = Parts(Registry(JOBS), [router], _nothing_pending)
+    parts = Parts(Registry(JOBS), [router, search], _nothing_pending)
     app = create_app(settings, parts=parts)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
