@@ -26,6 +26,8 @@ from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
 from app.notes.jobs import SendReminders, regenerate_embeddings, send_reminders
 from app.notes.routes import notes, reminders, semantic
+from app.releases import routes as releases
+from app.releases.jobs import run_build, run_deployment
 from app.search import routes as search
 from app.usage import routes as usage
 from app.usage.jobs import CleanupReservations, cleanup_reservations
@@ -40,6 +42,8 @@ JOBS: list[Job[Any]] = [
     send_reminders,
     cleanup_reservations,
     renew_documents,
+    run_build,
+    run_deployment,
     prune,
     rescue,
 ]
@@ -55,6 +59,7 @@ ROUTERS: list[APIRouter] = [
     notes,
     semantic,
     reminders,
+    releases.router,
     search.router,
     usage.router,
 ]

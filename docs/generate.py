@@ -44,12 +44,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Checked when a process starts, but read by no code yet: what they are for comes later.
-LATER = frozenset(
-    {
-        "max_streams_per_user",
-        *GROUPS["Builds and deployments"],
-    }
-)
+LATER = frozenset({"max_streams_per_user"})
 
 _INTRODUCTION = """\
 # Configuration

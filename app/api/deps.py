@@ -103,7 +103,7 @@ _DoorDep = Annotated[Door, Depends(_door, scope="function")]
 
 
 async def _session(
-    request: Request, services: ServicesDep, _user: UserDep, _outlives: _DoorDep
+    request: Request, services: ServicesDep, user: UserDep, _outlives: _DoorDep
 ) -> AsyncGenerator[AsyncSession]:
     """The user comes first, so that strangers cost no transaction; the door is left last."""
     db = services.resources.db
@@ -112,6 +112,7 @@ async def _session(
             yield session
         return
     async with db.transaction() as session:
+        session.info["user"] = user  # for the hooks of jobs, which write who asked
         if request.method != "POST":  # a POST may first read an upload, with no lock held
             await reach(session)
         yield session

@@ -41,10 +41,15 @@ class Blob:
 class Blobs:
     """Content-addressed storage below one address."""
 
-    def __init__(self, store: ObjectStore, folder: Path | None) -> None:
+    def __init__(self, store: ObjectStore, folder: Path | None, prefix: str = "") -> None:
         """Use `open_blobs`; `folder` is set when the store is a local folder."""
         self._store = store
         self._folder = folder
+        self._prefix = prefix
+
+    def under(self, name: str) -> "Blobs":
+        """The same store for one domain's blobs alone: the others' removals leave them alone."""
+        return Blobs(self._store, self._folder, f"{name}/")
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit_bytes: int) -> Blob:
         """Store a stream under its sha256; the same bytes are stored once.
@@ -71,7 +76,7 @@ class Blobs:
         """Whether there is such a blob now."""
         try:
             with _told_apart():
-                await obstore.head_async(self._store, _name(sha256))
+                await obstore.head_async(self._store, self._name(sha256))
         except FileNotFoundError:
             return False
         return True
@@ -86,7 +91,7 @@ class Blobs:
             Unavailable: the store did not answer.
         """
         if self._folder is not None:
-            path = self._folder / _name(sha256)
+            path = self._folder / self._name(sha256)
             if not path.is_file():
                 raise FileNotFoundError(sha256)
             yield path
@@ -100,7 +105,7 @@ class Blobs:
     async def delete(self, sha256: str) -> None:
         """Remove a blob; one that is not there is no error."""
         with suppress(FileNotFoundError), _told_apart():
-            await obstore.delete_async(self._store, _name(sha256))
+            await obstore.delete_async(self._store, self._name(sha256))
 
     async def check(self) -> None:
         """Write and remove a probe. Raises what the store raises."""
@@ -109,15 +114,20 @@ class Blobs:
 
     async def _keep(self, blob: Blob, path: Path) -> None:
         if self._folder is not None:  # a rename within one file system: whole or not at all
-            await asyncio.to_thread(_move, path, self._folder / _name(blob.sha256), blob.size_bytes)
+            await asyncio.to_thread(
+                _move, path, self._folder / self._name(blob.sha256), blob.size_bytes
+            )
         else:
-            await obstore.put_async(self._store, _name(blob.sha256), path)
+            await obstore.put_async(self._store, self._name(blob.sha256), path)
 
     async def _fetch(self, sha256: str, path: Path) -> None:
-        found = await obstore.get_async(self._store, _name(sha256))
+        found = await obstore.get_async(self._store, self._name(sha256))
         with path.open("wb") as file:
             async for part in found.stream(min_chunk_size=_CHUNK):
                 file.write(part)
+
+    def _name(self, sha256: str) -> str:
+        return f"{self._prefix}{sha256[:2]}/{sha256}"
 
     def _spool(self) -> Path | None:
         if self._folder is None:

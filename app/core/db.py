@@ -7,9 +7,10 @@ for the few statements that decide the pace, `passing.py` which errors are worth
 import os
 import secrets
 import sqlite3
+import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +41,7 @@ PROCESS = f"headway-{os.getpid()}-{secrets.token_hex(4)}"
 _HOOKS = "after_commit"
 # A host that freezes or dies in the middle of a transaction would keep its locks for hours.
 _IDLE_MS = "10000"
+_UNDO_SECONDS = 0.02  # between two looks for what a blocked loop has open
 
 
 class Base(DeclarativeBase):
@@ -80,7 +82,7 @@ class Database:
             "json_deserializer": msgspec.json.decode,
         }
         if self.is_sqlite:
-            thread = {"check_same_thread": False}  # for `let_go`
+            thread = {"check_same_thread": False}  # for `letting_go`
             options |= {"connect_args": {"timeout": BUSY_SECONDS} | thread, "pool_size": 5}
         else:
             options |= {"pool_size": pool_size, "max_overflow": 5}
@@ -145,16 +147,33 @@ class Database:
 
         return await patiently(once, patience)
 
-    def let_go(self) -> None:
-        """From a thread, while the loop is blocked for good: undo what SQLite has open here.
+    @contextmanager
+    def letting_go(self) -> Iterator[None]:
+        """From a thread, while the loop is blocked for good: keep SQLite's lock from it.
 
-        The open transaction of a blocked loop would keep the writer's lock from everybody. On
-        PostgreSQL a session ends another's (see `app.jobs.last_words`).
+        The open transaction of a blocked loop would keep the writer's lock from everybody, and
+        one of its connections that waits for the lock takes it as soon as another is undone: so
+        whatever is open is undone again and again while the block lasts. On PostgreSQL a session
+        ends another's (see `app.jobs.last_words`).
         """
-        for connection in list(self._opened):
-            raw = getattr(connection, "_conn", None)  # aiosqlite shows it nowhere else
-            if raw is not None:
-                raw.rollback()
+        done = threading.Event()
+
+        def undo() -> None:
+            while not done.is_set():
+                for connection in list(self._opened):
+                    raw = getattr(connection, "_conn", None)  # aiosqlite shows it nowhere else
+                    if raw is not None:
+                        with suppress(sqlite3.Error):
+                            raw.rollback()
+                done.wait(_UNDO_SECONDS)
+
+        undoing = threading.Thread(target=undo, name="letting go", daemon=True)
+        undoing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            undoing.join()
 
     def _prepare_sqlite(self, connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves

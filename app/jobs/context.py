@@ -99,6 +99,7 @@ class JobContext:
         self._token = claim.lease_token
         self._lease = lease_seconds
         self._ledger = ledger
+        self.worker_id: str | None = None  # whose hands these are
         self._rate: float | None = None
         self._window_items = 0
         self._window_began = time.monotonic()
@@ -184,7 +185,7 @@ class JobContext:
 
     def _new_rate(self, items: int) -> float | None:
         """Items per second, smoothed over windows: frames that arrive together are no speed."""
-        self._window_items += items
+        self._window_items += max(0, items)  # a count that is set right downwards is no speed
         elapsed = time.monotonic() - self._window_began
         if elapsed < _WINDOW_SECONDS:
             return self._rate

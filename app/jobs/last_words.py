@@ -41,6 +41,9 @@ async def _charge_and_release(
         async with db.reading() as session:
             held = await jobs_of(session, [worker_id])
         for job in held:
+            known = queue.registry.get(job.kind)
+            if known is not None and not known.releasable:
+                continue  # the sweep takes it once this process and the job's own are gone
             if str(job.id) == guilty:
                 await ledger.recover(job, must_have_lapsed=False)
                 lines.append(f"job {job.id} charged a lapse: it held the event loop")

@@ -6,9 +6,11 @@ lane's next head after the commit.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +42,7 @@ from app.jobs.store.steps import lapsed
 
 log = logging.getLogger("worker")
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 LAPSES = 3  # lost workers in a row, without a committed step, before a job counts as poison
 
 
@@ -68,7 +71,7 @@ class Ledger:
                 continue
             try:
                 async with session.begin_nested():
-                    await known.on_change(session, _change_of(claim))
+                    await known.on_change(session, _change_of(claim, self._worker))
             except Exception as error:
                 if is_passing(error):
                     raise
@@ -134,11 +137,14 @@ class Ledger:
 
         return await self.db.run(work, patience=OUTAGE_PATIENCE)
 
-    async def recover(self, lost: sweep.Lost, *, must_have_lapsed: bool) -> JobStatus | None:
+    async def recover(
+        self, lost: sweep.Lost, *, must_have_lapsed: bool, facts: Mapping[str, Any] = _NOTHING
+    ) -> JobStatus | None:
         """Take a job from a worker that is gone; where it went, or None if it was not gone.
 
         Asked to stop: cancelled. One attempt only (builds): `worker_lost`. Too many workers
-        lost in a row without a step: `poison`. Else queued again, as a suspect.
+        lost in a row without a step: `poison`. Else queued again, as a suspect. `facts` go into
+        the audit trail and to the kind's hook.
         """
 
         async def work(session: AsyncSession) -> JobStatus | None:
@@ -150,10 +156,12 @@ class Ledger:
             conditions += [lapsed(session)] if must_have_lapsed else []
             data = {"reason": "lease_expired" if must_have_lapsed else "worker_gone"}
             data |= {"error_type": code} if code else {}
+            data |= facts
             moved = await move(
                 session, edge, *conditions, worker=lost.worker_id, data=data, values=values
             )
-            await self.settle(session, moved)
+            told = [replace(each, change=replace(each.change, facts=facts)) for each in moved]
+            await self.settle(session, told)
             return edge.target if moved else None
 
         return await self.db.run(work)
@@ -180,7 +188,13 @@ class Ledger:
             NotFound: no such job, or not the caller's.
             Conflict: it has already ended.
         """
-        await self.settle(session, await people.cancel(session, job_id, owner_id))
+        moved = await people.cancel(session, job_id, owner_id)
+        if moved is not None and moved.change.status is JobStatus.RUNNING:
+            known = self._queue.registry.get(moved.change.kind)
+            if known is not None and known.on_cancel_request is not None:
+                await known.on_cancel_request(session, moved.change)
+        elif moved is not None:
+            await self.settle(session, [moved])
 
     async def retry(self, session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> None:
         """Queue a failed or cancelled job again, from its checkpoint.
@@ -280,7 +294,7 @@ class Ledger:
             await known.on_change(session, change)
 
 
-def _change_of(claim: Claim) -> Change:
+def _change_of(claim: Claim, worker: str | None) -> Change:
     return Change(
         job_id=claim.id,
         kind=claim.kind,
@@ -291,6 +305,7 @@ def _change_of(claim: Claim) -> Change:
         parent_id=claim.parent_id,
         error_type=None,
         error_message=None,
+        worker=worker,
     )
 
 

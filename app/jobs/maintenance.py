@@ -61,7 +61,7 @@ async def rescue(ctx: JobContext, _args: RescueLost) -> dict[str, Any]:
     """
     resources = ctx.resources
     ledger = Ledger(resources.db, ctx.queue)
-    found = Rescue(resources.db, ctx.queue, ledger, own_identity(), max_jobs=1)
+    found = Rescue(resources, ctx.queue, ledger, own_identity(), max_jobs=1)
     until = boot_seconds() + _LOOKING_SECONDS
     while True:
         recovered = await found.look()

@@ -6,17 +6,19 @@ whose ring is lost and gives up kinds that nobody knows.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from app.core.clock import boot_seconds
-from app.core.db import Database
 from app.jobs.identity import Identity
 from app.jobs.ledger import UNKNOWN_AFTER, Ledger
 from app.jobs.queue import JobQueue
+from app.jobs.spec import Leftover
 from app.jobs.states import JobStatus
 from app.jobs.store import sweep, workers
 from app.jobs.store.insert import next_ring
+from app.resources import Resources
 
 log = logging.getLogger("worker")
 
@@ -33,11 +35,17 @@ class Rescue:
     """Finds what was lost, and puts it right."""
 
     def __init__(
-        self, db: Database, queue: JobQueue, ledger: Ledger, identity: Identity, max_jobs: int
+        self,
+        resources: Resources,
+        queue: JobQueue,
+        ledger: Ledger,
+        identity: Identity,
+        max_jobs: int,
     ) -> None:
         """Look as the worker `identity`, which runs up to `max_jobs` at once."""
         self.recovered = 0
-        self._db = db
+        self._db = resources.db
+        self._resources = resources
         self._queue = queue
         self._ledger = ledger
         self._identity = identity
@@ -141,7 +149,10 @@ class Rescue:
         count = 0
         for job in lost:
             began = time.monotonic()
-            status = await self._ledger.recover(job, must_have_lapsed=must_have_lapsed)
+            facts = await self._inspect(job)
+            if facts is None:
+                continue
+            status = await self._ledger.recover(job, must_have_lapsed=must_have_lapsed, facts=facts)
             if status is None:
                 continue
             count += 1
@@ -156,3 +167,17 @@ class Rescue:
                 },
             )
         return count
+
+    async def _inspect(self, job: sweep.Lost) -> Mapping[str, Any] | None:
+        """What the job's kind finds of it on this host; None while something of it still runs."""
+        known = self._queue.registry.get(job.kind)
+        if known is None or known.on_lost is None:
+            return {}
+        try:
+            facts = await known.on_lost(self._resources, Leftover(job.id, job.args))
+        except Exception:  # one job that cannot be looked at must not hold the others up
+            log.exception("lost job not inspected", extra={"job_id": str(job.id)})
+            return None
+        if facts is None:
+            log.info("lost job still at work", extra={"job_id": str(job.id), "kind": job.kind})
+        return facts

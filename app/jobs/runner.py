@@ -146,6 +146,7 @@ class Runner:
             self._ledger,
             self.resources.settings.job_lease_seconds,
         )
+        ctx.worker_id = self._worker_id
         if attempt.suspect:
             ctx.on_first_step = self.on_freed  # the next suspect may start
         outcome = await self._call(attempt, ctx)
@@ -220,13 +221,15 @@ class Runner:
         if stop is Stop.CANCEL:
             return "cancelled" if await self._ledger.cancelled(claim) else None
         reason = "shutdown" if stop is Stop.RELEASE else "cut_off"
-        if not self._queue.registry[claim.kind].releasable:
-            lost = Failure("worker_lost", "The worker was stopped.")
+        if stop is Stop.CUT_OFF and self._queue.registry[claim.kind].max_attempts == 1:
+            lost = Failure("worker_lost", "The worker was cut off from its database.")
             return await self._write_failure(claim, lost)
         return "queued" if await self._ledger.release(claim, reason=reason) else None
 
     async def _write_failure(self, claim: Claim, failure: Failure) -> str | None:
-        retry_in = failure.retry_in(claim.attempt, claim.max_attempts)
+        # A retry by a person leaves a kind of one attempt with more of them in its row.
+        once = self._queue.registry[claim.kind].max_attempts == 1
+        retry_in = None if once else failure.retry_in(claim.attempt, claim.max_attempts)
         facts = {"error_code": failure.code, "retry_in_seconds": retry_in}
         log.warning("attempt failed", extra=facts)
         written = await self._ledger.fail(claim, failure, retry_in=retry_in)

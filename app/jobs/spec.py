@@ -14,7 +14,7 @@ register: the jobs a worker knows are listed in one place, `app.catalogue.JOBS`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_type_hints
 from uuid import UUID
@@ -26,6 +26,7 @@ from app.jobs.states import JobStatus
 
 if TYPE_CHECKING:
     from app.jobs.context import JobContext
+    from app.resources import Resources
 
 
 class JobArgs(BaseModel):
@@ -59,7 +60,8 @@ class Change:
     """A job that has just come to stand in `status`, told to its kind's hook.
 
     `event` is the audit trail's word for what happened (`jobs/states.py`); `parent_id` is set on
-    a child job.
+    a child job. `worker` is who moved it, or from whom it was taken; None for people. `facts` are
+    what the kind's `on_lost` found.
     """
 
     job_id: UUID
@@ -71,20 +73,36 @@ class Change:
     parent_id: UUID | None
     error_type: str | None
     error_message: str | None
+    worker: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A running job whose worker is, or may be, gone."""
+
+    job_id: UUID
+    args: Mapping[str, Any]
 
 
 A = TypeVar("A", bound=JobArgs)
 Handler = Callable[["JobContext", A], Awaitable[dict[str, Any] | None]]
 Hook = Callable[[AsyncSession, Change], Awaitable[None]]
+Inspect = Callable[["Resources", Leftover], Awaitable[Mapping[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[A]):
     """A handler and its running rules. Calling it calls the handler, so tests need nothing else.
 
-    `on_change` moves the domain's own status in the transaction that moves the job.
+    `on_change` moves the domain's own status in the transaction that moves the job. In a request
+    `session.info["user"]` is the person who asks (`app.api.deps`); in a worker there is none.
+    `on_cancel_request` is told, likewise, that a running job was asked to stop.
     `releasable` jobs are handed back at once when their worker stops; the others may finish
-    within SHUTDOWN_GRACE_SECONDS. `maintenance` jobs are forgotten after a day.
+    within SHUTDOWN_GRACE_SECONDS, and are handed back then. `on_lost` is asked before a job is
+    taken from a worker that is gone: facts for the audit trail and the hook, or None while
+    something of the job is still at work on this host; then it is asked again.
+    `maintenance` jobs are forgotten after a day.
     """
 
     args_type: type[A]
@@ -93,6 +111,8 @@ class Job(Generic[A]):
     timeout: timedelta | None
     max_attempts: int
     on_change: Hook | None = None
+    on_cancel_request: Hook | None = None
+    on_lost: Inspect | None = None
     releasable: bool = True
     maintenance: bool = False
 
@@ -112,6 +132,8 @@ def job(
     timeout: timedelta | None = None,
     max_attempts: int = 1,
     on_change: Hook | None = None,
+    on_cancel_request: Hook | None = None,
+    on_lost: Inspect | None = None,
     releasable: bool = True,
     maintenance: bool = False,
 ) -> Callable[[Handler[A]], Job[A]]:
@@ -120,8 +142,11 @@ def job(
     Args:
         function: its name on ARQ; released names never change.
         timeout: of one attempt; None means ARQ_JOB_TIMEOUT, which is also the ceiling.
-        max_attempts: how many attempts may fail; a lost worker or a stop uses none up.
+        max_attempts: how many attempts may fail; a lost worker or a stop uses none up. With one,
+            only a person starts the job again, and a lost worker ends it.
         on_change: see `Job`.
+        on_cancel_request: see `Job`.
+        on_lost: see `Job`.
         releasable: see `Job`.
         maintenance: see `Job`.
     """
@@ -130,7 +155,16 @@ def job(
         hints = {name: hint for name, hint in get_type_hints(handler).items() if name != "return"}
         args_type = hints[list(hints)[1]]
         return Job(
-            args_type, handler, function, timeout, max_attempts, on_change, releasable, maintenance
+            args_type,
+            handler,
+            function,
+            timeout,
+            max_attempts,
+            on_change,
+            on_cancel_request,
+            on_lost,
+            releasable,
+            maintenance,
         )
 
     return describe

@@ -34,6 +34,7 @@ from app.resources import Resources
 log = logging.getLogger("worker")
 
 _RENEW_SECONDS = 1.0  # a cancel is seen within so long
+_LAST_SECONDS = 1.5  # after the grace, for a handler to end its processes and be handed back
 _RACES = 5  # tries of a claim when other workers take the same lanes
 _SUSPECT_SECONDS = 0.25  # between two looks for jobs that lost their worker
 
@@ -76,7 +77,7 @@ class Worker:
         self.runner.on_freed = self.news.set
         self._leases = Leases(resources.db, self.runner, self._lease)
         self._clockwork = Clockwork(resources.db, queue, schedules)
-        self._rescue = Rescue(resources.db, queue, self._ledger, self._identity, share.max_jobs)
+        self._rescue = Rescue(resources, queue, self._ledger, self._identity, share.max_jobs)
         self._wanted = Wanted(
             queues=list(share.queues or ("default",)),
             kinds=list(share.kinds or queue.registry),
@@ -291,7 +292,7 @@ class Worker:
         await self.runner.drain(grace)
         for job_id in list(self.runner.attempts):
             self.runner.stop(job_id, Stop.RELEASE)
-        await self.runner.drain(1.0)
+        await self.runner.drain(_LAST_SECONDS)
 
     def _release_what_can_go_on(self) -> None:
         for job_id, attempt in list(self.runner.attempts.items()):
@@ -304,6 +305,6 @@ class Worker:
                 await workers.sign_out(session, self.id)
 
     def _last_words(self, holder: asyncio.Task[object] | None) -> list[str]:
-        self._resources.db.let_go()
         guilty = holder.get_name().removeprefix("job ") if holder else ""
-        return charge_and_release(self._resources.settings, self._queue, self.id, guilty)
+        with self._resources.db.letting_go():
+            return charge_and_release(self._resources.settings, self._queue, self.id, guilty)

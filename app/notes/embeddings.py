@@ -102,13 +102,14 @@ async def stale(session: AsyncSession, owner_id: UUID, model_id: int, limit: int
 
 async def save(
     session: AsyncSession, model_id: int, notes: Sequence[Waiting], found: Sequence[Any]
-) -> None:
+) -> set[UUID]:
     """Store what the model made of each note: a vector, or a sentence why there is none.
 
-    Of a note that was rewritten or deleted meanwhile nothing is stored.
+    Returns:
+        The notes of which it was stored: none that was rewritten or deleted meanwhile.
     """
     if not notes:
-        return
+        return set()
     ids = [note.id for note in notes]
     present = select(Note.id, Note.text_hash).where(Note.id.in_(ids)).order_by(Note.id)
     held = await session.execute(present.with_for_update(read=True))
@@ -124,16 +125,16 @@ async def save(
         for note, made in zip(notes, found, strict=True)
         if hashes.get(note.id) == note.text_hash
     ]
-    if not rows:
-        return
-    dialect: Any = sqlite if on_sqlite(session) else postgresql
-    statement = dialect.insert(_Row)
-    taken = ("model_id", "text_hash", "vector", "error")
-    values = {name: statement.excluded[name] for name in taken}
-    statement = statement.values(embedded_at=now()).on_conflict_do_update(
-        index_elements=["note_id"], set_=values | {"embedded_at": now()}
-    )
-    await session.execute(statement, rows)
+    if rows:
+        dialect: Any = sqlite if on_sqlite(session) else postgresql
+        statement = dialect.insert(_Row)
+        taken = ("model_id", "text_hash", "vector", "error")
+        values = {name: statement.excluded[name] for name in taken}
+        statement = statement.values(embedded_at=now()).on_conflict_do_update(
+            index_elements=["note_id"], set_=values | {"embedded_at": now()}
+        )
+        await session.execute(statement, rows)
+    return {row["note_id"] for row in rows}
 
 
 async def failures(

@@ -72,16 +72,23 @@ class Regeneration:
             return await embeddings.stale(session, self._owner, self._model, BATCH_NOTES)
 
     async def _do(self, notes: Sequence[Waiting]) -> None:
-        """Embed what has to be, and store it with the progress."""
+        """Embed what has to be, and store it with the progress.
+
+        A note that was rewritten meanwhile is not counted: it is stale, and comes again.
+        """
         ctx = self._ctx
         wanted = [note for note in notes if note.text is not None]
         made = await embed_each(self._embedder, [note.text or "" for note in wanted])
-        failed = sum(isinstance(each, str) for each in made)
         walking = ctx.cursor is not None and "after" in ctx.cursor
         cursor = {"after": str(notes[-1].id)} if walking else None
         async with ctx.step(total=await self._total(notes)) as step:
-            await embeddings.save(step.session, self._model, wanted, made)
-            step.advance(len(notes) - failed, failed=failed, cursor=cursor)
+            kept = await embeddings.save(step.session, self._model, wanted, made)
+            refused = {
+                note.id for note, each in zip(wanted, made, strict=True) if isinstance(each, str)
+            }
+            failed = len(kept & refused)
+            unchanged = len(notes) - len(wanted)
+            step.advance(unchanged + len(kept) - failed, failed=failed, cursor=cursor)
         _tell(ctx)
 
     async def _total(self, notes: Sequence[Waiting]) -> int:

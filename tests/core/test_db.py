@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
@@ -35,6 +37,40 @@ async def test_cancelled_transactions_leave_no_lock_behind(resources: Resources)
     began = time.monotonic()
     await write()
     assert time.monotonic() - began < 1.0
+
+
+async def test_a_blocked_loop_keeps_the_writers_lock_from_nobody(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    """Neither the connection that has it nor those that wait for it meanwhile."""
+    copy = tmp_path / "headway.db"
+    copy.write_bytes(sqlite_template.read_bytes())
+    db = Database(f"sqlite:///{copy}")
+    held = asyncio.Event()
+
+    async def hold() -> None:
+        async with db.transaction() as session:
+            await session.execute(update(BackgroundJob).values(message="x"))
+            held.set()
+            await asyncio.sleep(3600)
+
+    tasks = [asyncio.create_task(hold())]
+    await held.wait()
+    tasks += [asyncio.create_task(hold()) for _ in range(2)]
+    await asyncio.sleep(0.1)  # these two wait for the lock, each in its thread
+
+    with db.letting_go():  # the loop is blocked meanwhile
+        time.sleep(0.3)  # the second takes the lock as soon as the first has lost it
+        other = sqlite3.connect(copy, timeout=2, isolation_level=None)
+        for _ in range(20):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("COMMIT")
+        other.close()
+
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await db.close()
 
 
 async def test_passing_errors_are_tried_again(db: Database) -> None:

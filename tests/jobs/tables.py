@@ -185,7 +185,7 @@ class Tables:
         self.do(self.db.run(end))
 
     def ring_again(self) -> int:
-        rescue = Rescue(self.db, self.queue, self.ledger, own_identity(), max_jobs=1000)
+        rescue = Rescue(self.resources, self.queue, self.ledger, own_identity(), max_jobs=1000)
         return self.do(rescue.ring_again(QUEUES, self.rings.gone))
 
     def run_workers(self) -> None:

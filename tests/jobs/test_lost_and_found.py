@@ -98,7 +98,7 @@ async def test_after_a_pause_only_the_latest_slot_is_made_up(resources: Resource
 async def test_rows_whose_ring_is_lost_are_rung_again(resources: Resources) -> None:
     bell = Bell()
     queue = JobQueue(Registry([tick]), {}, Ringer(bell))
-    rescue = Rescue(resources.db, queue, Ledger(resources.db, queue), own_identity(), 10)
+    rescue = Rescue(resources, queue, Ledger(resources.db, queue), own_identity(), 10)
     async with resources.db.transaction() as session:
         asked = await queue.enqueue(session, Tick())
         early = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,7 +124,7 @@ async def test_a_kind_that_nobody_knows_is_given_up_after_a_day(resources: Resou
     await jobs.run_all()
     assert (await jobs.row(job_id)).status == "queued"
 
-    rescue = Rescue(resources.db, jobs.queue, Ledger(resources.db, jobs.queue), own_identity(), 10)
+    rescue = Rescue(resources, jobs.queue, Ledger(resources.db, jobs.queue), own_identity(), 10)
     await rescue.tidy()
     assert (await jobs.row(job_id)).status == "queued"
     async with resources.db.transaction() as session:

@@ -146,6 +146,19 @@ async def serve(worker: Worker, stop: asyncio.Event, *, poll: float, burst: bool
     A batch of claims waits until half of the slots are free, but not for long, so that a busy
     worker claims many rows with one statement; an idle one claims at once.
     """
+    waking = asyncio.create_task(_wake_at(stop, worker.news))
+    try:
+        await _serve(worker, stop, poll, burst)
+    finally:
+        waking.cancel()
+
+
+async def _wake_at(stop: asyncio.Event, news: asyncio.Event) -> None:
+    await stop.wait()
+    news.set()  # else a long poll would keep a worker from stopping
+
+
+async def _serve(worker: Worker, stop: asyncio.Event, poll: float, burst: bool) -> None:
     half = max(1, worker.share.max_jobs // 2)
     claimed = 0.0
     while not stop.is_set():

@@ -36,7 +36,7 @@ from app.jobs.spec import Change
 from app.jobs.states import Edge, JobStatus
 
 _Row = BackgroundJob
-_RETURNED = (
+RETURNED = (
     _Row.id, _Row.kind, _Row.status, _Row.args, _Row.owner_id, _Row.parent_id, _Row.error_type,
     _Row.error_message, _Row.queue, _Row.lane, _Row.priority, _Row.run_after, _Row.attempt,
 )  # fmt: skip
@@ -81,10 +81,10 @@ async def move(
     if edge.target.ended:
         changed |= {"completed_at": now(), "items_per_second": None, "eta_seconds": None}
     statement = (
-        update(_Row).where(*conditions).values(**(changed | dict(values))).returning(*_RETURNED)
+        update(_Row).where(*conditions).values(**(changed | dict(values))).returning(*RETURNED)
     )
     rows = (await session.execute(statement)).all()
-    moved = [_moved(row, edge.event) for row in rows]
+    moved = [moved_row(row, edge.event, worker) for row in rows]
     await tell(session, edge.event, [(row.id, row.attempt) for row in rows], worker, data)
     return moved
 
@@ -94,10 +94,10 @@ async def complete(session: AsyncSession, endings: Sequence[Ending], worker: str
     values = _complete_values(endings, worker)
     if not on_sqlite(session):
         rows = (await session.execute(text(_COMPLETE_POSTGRESQL), values)).all()
-        return [_moved(_Returned(*row), states.COMPLETE.event) for row in rows]
+        return [moved_row(_Returned(*row), states.COMPLETE.event, worker) for row in rows]
     rows = await fetch(session, _COMPLETE_SQLITE, _for_sqlite(values))
     await fetch(session, _TELL_SQLITE, _told_sqlite(rows, worker))
-    return [_moved(_Returned(*row), states.COMPLETE.event) for row in rows]
+    return [moved_row(_Returned(*row), states.COMPLETE.event, worker) for row in rows]
 
 
 async def complete_at_once(db: Database, endings: Sequence[Ending], worker: str) -> list[Moved]:
@@ -113,7 +113,7 @@ async def complete_at_once(db: Database, endings: Sequence[Ending], worker: str)
             return done
 
         rows = await db.hot.write(work)
-    return [_moved(_Returned(*row), states.COMPLETE.event) for row in rows]
+    return [moved_row(_Returned(*row), states.COMPLETE.event, worker) for row in rows]
 
 
 def _complete_values(endings: Sequence[Ending], worker: str) -> dict[str, Any]:
@@ -177,7 +177,8 @@ def attempt_not_consumed() -> ColumnElement[int]:
     return case((_Row.attempt > 0, _Row.attempt - 1), else_=0)
 
 
-def _moved(row: Any, event: str) -> Moved:
+def moved_row(row: Any, event: str, worker: str | None) -> Moved:
+    """A row of `RETURNED` as a job that has just moved."""
     change = Change(
         job_id=row.id,
         kind=row.kind,
@@ -188,17 +189,18 @@ def _moved(row: Any, event: str) -> Moved:
         parent_id=row.parent_id,
         error_type=row.error_type,
         error_message=row.error_message,
+        worker=worker,
     )
     return Moved(change, row.queue, row.lane, row.priority, row.run_after)
 
 
 class _Returned:
-    """A row of hand-written SQL on either driver, by the names of `_RETURNED`."""
+    """A row of hand-written SQL on either driver, by the names of `RETURNED`."""
 
     def __init__(self, *values: Any) -> None:
         read: dict[str, Callable[[Any], Any]] = {"id": _uuid, "args": _json, "run_after": _moment}
         read |= {"owner_id": _uuid, "parent_id": _uuid}
-        for column, value in zip(_RETURNED, values, strict=True):
+        for column, value in zip(RETURNED, values, strict=True):
             setattr(self, column.key, read.get(column.key, _same)(value))
 
 
@@ -218,7 +220,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-_COLUMNS = ", ".join(column.key for column in _RETURNED)
+_COLUMNS = ", ".join(column.key for column in RETURNED)
 _DONE = (
     "status = 'completed', progress_percent = 100, version = version + 1, lease_token = NULL, "
     "lease_expires_at = NULL, lease_boot = NULL, items_per_second = NULL, eta_seconds = NULL, "

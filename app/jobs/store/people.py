@@ -12,7 +12,7 @@ from app.core.errors import Conflict, NotFound
 from app.jobs import states
 from app.jobs.models import BackgroundJob
 from app.jobs.states import JobStatus
-from app.jobs.store.moves import Moved, move, standing, tell
+from app.jobs.store.moves import RETURNED, Moved, move, moved_row, standing, tell
 
 _Row = BackgroundJob
 
@@ -31,11 +31,12 @@ async def status_of(session: AsyncSession, job_id: UUID, owner_id: UUID | None) 
     return row.kind, row.status
 
 
-async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> list[Moved]:
+async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> Moved | None:
     """Cancel a queued job at once, or ask a running one to stop.
 
     Returns:
-        The job if it was queued; nothing if its worker has to stop first.
+        The job: cancelled if it was queued, else still running, with the event
+        `cancel_requested`. None when that had been asked before.
 
     Raises:
         NotFound: no such job, or not the caller's.
@@ -46,7 +47,7 @@ async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> 
     values = {"error_type": "cancelled", "error_message": "The job was cancelled before it ran."}
     moved = await move(session, states.CANCEL_QUEUED, *queued, visible(owner_id), values=values)
     if moved:
-        return moved
+        return moved[0]
     asked = (
         update(_Row)
         .where(
@@ -56,16 +57,16 @@ async def cancel(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> 
             visible(owner_id),
         )
         .values(cancel_requested=True, version=_Row.version + 1)
-        .returning(_Row.attempt)
+        .returning(*RETURNED)
     )
     row = (await session.execute(asked)).one_or_none()
     if row is not None:
         await tell(session, "cancel_requested", [(job_id, row.attempt)], None, None)
-        return []
+        return moved_row(row, "cancel_requested", None)
     _kind, status = await status_of(session, job_id, owner_id)
     if JobStatus(status).ended:
         raise Conflict(f"the job is already {status}", code="already_ended")
-    return []
+    return None
 
 
 async def _hold(session: AsyncSession, job_id: UUID) -> None:

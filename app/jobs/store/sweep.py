@@ -35,6 +35,7 @@ class Lost:
     lease_token: UUID | None
     cancel_requested: bool
     run_after: datetime
+    args: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Waiting:
 
 _LOST = (
     _Row.id, _Row.kind, _Row.attempt, _Row.lapses, _Row.worker_id, _Row.lease_token,
-    _Row.cancel_requested, _Row.run_after,
+    _Row.cancel_requested, _Row.run_after, _Row.args,
 )  # fmt: skip
 _WAITING = (_Row.id, _Row.kind, _Row.queue, _Row.priority, _Row.run_after, _Row.ring)
 
