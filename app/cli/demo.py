@@ -15,6 +15,7 @@ import typer
 
 from app.cli.client import Job
 from app.cli.demo_house import House, Input, sample_input
+from app.cli.demo_notes import write_notes
 from app.cli.errors import FAILED
 from app.cli.output import JsonFlag, console, emit, print_table, quiet
 from app.cli.over_http import HttpJobs
@@ -119,12 +120,14 @@ async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str
             answer = await api.ask("POST", "/documents", files=upload)
         asked[answer["job_id"]] = f"document {path.name}"
         wanted.append((f"/documents/{answer['document_id']}", path.name))
+    asked[await write_notes(api)] = "embeddings of notes"
     return asked, wanted
 
 
 async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
     """What is there now, read back over HTTP."""
     facts = {"messages": 0, "conversations": 0, "pages": 0}
+    facts["notes"] = (await api.ask("GET", "/notes", params={"limit": 1}))["total"]
     for path, _name in wanted:
         if path.startswith("/backups/"):
             counts = (await api.ask("GET", path))["counts"]
@@ -146,6 +149,7 @@ def _print(report: dict[str, Any], names: _Asked) -> None:
     console().print()
     print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
     print(f"           {facts['pages']:,} pages of text")
+    print(f"           {facts['notes']:,} notes")
     print(f"All in {report['seconds']} s")
 
 

@@ -80,13 +80,15 @@ class Ledger:
 
     async def complete(self, endings: Sequence[Ending]) -> set[UUID]:
         """End jobs well, in one transaction; the ids of those that were still this worker's."""
+        return await self.db.run(
+            lambda session: self.complete_in(session, endings), patience=OUTAGE_PATIENCE
+        )
 
-        async def work(session: AsyncSession) -> set[UUID]:
-            moved = await complete(session, endings, self._worker or "")
-            await self.settle(session, moved)
-            return {m.change.job_id for m in moved}
-
-        return await self.db.run(work, patience=OUTAGE_PATIENCE)
+    async def complete_in(self, session: AsyncSession, endings: Sequence[Ending]) -> set[UUID]:
+        """The same in a transaction that is open."""
+        moved = await complete(session, endings, self._worker or "")
+        await self.settle(session, moved)
+        return {each.change.job_id for each in moved}
 
     async def complete_at_once(self, endings: Sequence[Ending]) -> set[UUID]:
         """The same for kinds without a hook: one trip, and lanes are rung right after it."""

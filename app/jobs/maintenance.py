@@ -29,6 +29,8 @@ class RescueLost(JobArgs, kind="rescue", priority=5):
 async def prune(ctx: JobContext, _args: Prune) -> dict[str, Any]:
     """Forget old jobs in batches; maintenance kinds after a day, none before ARQ_KEEP_RESULT.
 
+    A scheduled run that found nothing goes as soon as two later ones are there.
+
     A second run finds what the first one left: nothing, or what has grown old since. A retry
     counts on from the batches that are already gone.
     """
@@ -43,6 +45,7 @@ async def prune(ctx: JobContext, _args: Prune) -> dict[str, Any]:
                     kind for kind, known in ctx.queue.registry.items() if known.maintenance
                 ],
                 keep_maintenance=max(_MAINTENANCE_KEPT, certain),
+                keep_idle=certain,
             )
             step.advance(removed)
         if not removed:

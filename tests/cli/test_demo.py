@@ -16,5 +16,8 @@ def test_the_demo_completes_everything_and_leaves_nothing(tmp_path: Path) -> Non
     assert {job["status"] for job in report["jobs"]} == {"completed"}
     assert report["facts"]["messages"] > 18_000
     assert report["facts"]["pages"] == 3122
+    assert report["facts"]["notes"] == 150
+    (embedding,) = [j for j in report["jobs"] if j["job_type"] == "embedding_regeneration"]
+    assert (embedding["processed_items"], embedding["total_items"]) == (150, 150)
     assert list(tmp_path.glob("headway-demo-*")) == []
     assert time.monotonic() - began < 40

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-import app.documents.jobs as rooms
+import app.documents.reading as rooms
 from app.jobs.engines.inline import run_all
 from app.resources import open_resources
 from app.settings import Settings

@@ -90,7 +90,8 @@ class JobTable(RuleBasedStateMachine):
         for each in taken.claims:
             assert each.lease_token not in used
             self.model.jobs[each.id].claim(each.lease_token)
-            ctx = JobContext(each, self.tables.resources, self.tables.queue, LEASE)
+            tables, ledger = self.tables, self.ledgers[worker]
+            ctx = JobContext(each, tables.resources, tables.queue, ledger, LEASE)
             self.handles.append(Handle(worker, each, ctx))
         return self.handles[len(used) :]
 
