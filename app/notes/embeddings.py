@@ -114,6 +114,11 @@ async def save(
     present = select(Note.id, Note.text_hash).where(Note.id.in_(ids)).order_by(Note.id)
     held = await session.execute(present.with_for_update(read=True))
     hashes = {row.id: row.text_hash for row in held}
+    kept = [
+        (note, made)
+        for note, made in zip(notes, found, strict=True)
+        if hashes.get(note.id) == note.text_hash
+    ]
     rows = [
         {
             "note_id": note.id,
@@ -122,8 +127,7 @@ async def save(
             "vector": None if isinstance(made, str) else made,
             "error": made if isinstance(made, str) else None,
         }
-        for note, made in zip(notes, found, strict=True)
-        if hashes.get(note.id) == note.text_hash
+        for note, made in kept
     ]
     if rows:
         dialect: Any = sqlite if on_sqlite(session) else postgresql
@@ -134,7 +138,7 @@ async def save(
             index_elements=["note_id"], set_=values | {"embedded_at": now()}
         )
         await session.execute(statement, rows)
-    return {row["note_id"] for row in rows}
+    return {note.id for note, _made in kept}
 
 
 async def failures(
