@@ -49,8 +49,10 @@ class _Arrays(NamedTuple):
     def grown(self, size: int) -> "_Arrays":
         """The same with room for `size` rows."""
         larger = _Arrays.empty(size, self.rows.shape[1])
-        for new, old in zip(larger, self, strict=True):
-            new[: len(old)] = old
+        count = len(self.rows)
+        larger.rows[:count], larger.signs[:count] = self.rows, self.signs
+        larger.owners[:count], larger.what[:count] = self.owners, self.what
+        larger.alive[:count] = self.alive
         return larger
 
     def taken(self, places: NDArray[np.intp]) -> "_Arrays":
