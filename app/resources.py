@@ -28,14 +28,15 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
-        embedder = _embedder(settings)
+        embedder = embedder_of(settings)
         stack.push_async_callback(embedder.aclose)
         yield Resources(
             settings=settings, db=db, blobs=open_blobs(settings.blob_url), embedder=embedder
         )
 
 
-def _embedder(settings: Settings) -> Embedder:
+def embedder_of(settings: Settings) -> Embedder:
+    """The embedder that `settings` name; nothing is loaded or connected before its use."""
     key = settings.embedding_api_key
     return open_embedder(
         settings.embedding_provider,

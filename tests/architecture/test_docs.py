@@ -140,9 +140,8 @@ def test_nothing_names_a_build_machine_or_a_registry(path: Path) -> None:
 
 def test_decisions_have_their_four_parts() -> None:
     decisions = sorted((TOP / "docs/decisions").glob("*.md"))
-    assert [path.name[:4] for path in decisions] == [
-        f"{number:04}" for number in range(1, len(decisions) + 1)
-    ]
+    numbers = [path.name[:4] for path in decisions]
+    assert len(set(numbers)) == len(numbers)  # ranges were given to parts that grew side by side
     for path in decisions:
         assert path.read_text().startswith(f"# {path.name[:4]} ")
         headings = re.findall(r"^## (.+)$", path.read_text(), re.MULTILINE)
