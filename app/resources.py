@@ -34,7 +34,7 @@ async def open_resources(settings: Settings | None = None) -> AsyncGenerator[Res
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
-        embedder = _embedder(settings)
+        embedder = embedder_of(settings)
         stack.push_async_callback(embedder.aclose)
         yield Resources(
             settings=settings,
@@ -50,7 +50,8 @@ def _mailer(settings: Settings) -> Mailer:
     return open_mailer(None if url is None else url.get_secret_value(), settings.mail_from)
 
 
-def _embedder(settings: Settings) -> Embedder:
+def embedder_of(settings: Settings) -> Embedder:
+    """The embedder that `settings` name; nothing is loaded or connected before its use."""
     key = settings.embedding_api_key
     return open_embedder(
         settings.embedding_provider,

@@ -19,10 +19,12 @@ from app.cli.demo_notes import write_notes
 from app.cli.errors import FAILED
 from app.cli.output import JsonFlag, console, emit, print_table, quiet
 from app.cli.over_http import HttpJobs
-from app.cli.progress import board, follow, items
+from app.cli.progress import Board, board, follow, items
 from app.core import loops
 
 app = typer.Typer()
+
+_QUESTION = "What can people watch?"
 
 _Asked = dict[str, str]
 """Names by job id."""
@@ -94,12 +96,17 @@ async def _demo(
         async with HttpJobs(house.url, token, through_proxies=False) as api:
             asked, wanted = await _ask(api, given)
             with board(asked, silent=as_json) as shown:
-                jobs = await asyncio.gather(*(follow(api, UUID(each), shown) for each in asked))
+                chains = await asyncio.gather(
+                    *(_to_the_end(api, each, asked, shown) for each in list(asked))
+                )
+            jobs = [job for chain in chains for job in chain]
             facts = await _facts(api, wanted)
+            found = await api.ask("GET", "/search", params={"q": _QUESTION, "limit": 3})
     report = {
         "ok": all(job["status"] == "completed" for job in jobs),
         "jobs": jobs,
         "facts": facts,
+        "search": {"question": _QUESTION, **found},
         "seconds": round(time.monotonic() - began, 1),
     }
     if not as_json:
@@ -124,9 +131,18 @@ async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str
     return asked, wanted
 
 
+async def _to_the_end(api: HttpJobs, job_id: str, names: _Asked, shown: Board) -> list[Job]:
+    """Show a job, and whichever it hands over to, until all have ended."""
+    jobs = [await follow(api, UUID(job_id), shown)]
+    while child := (jobs[-1]["result"] or {}).get("next_job_id"):
+        names[child] = f"index of {names[job_id].removeprefix('document ')}"
+        jobs.append(await follow(api, UUID(child), shown))
+    return jobs
+
+
 async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
     """What is there now, read back over HTTP."""
-    facts = {"messages": 0, "conversations": 0, "pages": 0}
+    facts = {"messages": 0, "conversations": 0, "pages": 0, "chunks": 0}
     facts["notes"] = (await api.ask("GET", "/notes", params={"limit": 1}))["total"]
     for path, _name in wanted:
         if path.startswith("/backups/"):
@@ -136,6 +152,7 @@ async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]
         else:
             page = await api.ask("GET", f"{path}/pages", params={"limit": 1})
             facts["pages"] += page["total"]
+            facts["chunks"] += (await api.ask("GET", path))["chunk_count"]
     return facts
 
 
@@ -148,8 +165,13 @@ def _print(report: dict[str, Any], names: _Asked) -> None:
     facts = report["facts"]
     console().print()
     print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
-    print(f"           {facts['pages']:,} pages of text")
+    print(f"           {facts['pages']:,} pages of text in {facts['chunks']:,} chunks")
     print(f"           {facts['notes']:,} notes")
+    found = report["search"]
+    print(f"Search:    {found['question']!r} finds {found['total']:,}, by {found['mode']} search")
+    for hit in found["results"]:
+        page = f", page {hit['page_number']}" if hit["page_number"] else ""
+        print(f"           {hit['kind']} {hit['title']}{page}: {hit['snippet'][:60]}")
     print(f"All in {report['seconds']} s")
 
 

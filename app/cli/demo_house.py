@@ -20,7 +20,7 @@ from app.documents.sample import make_pdf
 from app.settings import Settings
 
 _MESSAGES = 20_000
-_PDFS = {"handbook.pdf": 3000, "report.pdf": 120, "letter.pdf": 2}  # pages
+_PDFS = {"handbook.pdf": 300, "report.pdf": 60, "letter.pdf": 2}  # pages
 _START_SECONDS = 60.0
 _STOP_SECONDS = 12.0  # more than SHUTDOWN_GRACE_SECONDS + 2 at their defaults
 

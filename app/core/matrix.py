@@ -17,6 +17,8 @@ RESCORED = 400  # of those rows; with 200 real vectors had 0.997 of the right te
 _FIRST_ROWS = 1_024
 _DEAD_SHARE, _DEAD_ROWS = 0.25, 2_000  # more than both, and the array is packed anew
 
+_MOSTLY = 0.25
+
 Vector = NDArray[np.float32]
 
 
@@ -49,8 +51,10 @@ class _Arrays(NamedTuple):
     def grown(self, size: int) -> "_Arrays":
         """The same with room for `size` rows."""
         larger = _Arrays.empty(size, self.rows.shape[1])
-        for new, old in zip(larger, self, strict=True):
-            new[: len(old)] = old
+        count = len(self.rows)
+        larger.rows[:count], larger.signs[:count] = self.rows, self.signs
+        larger.owners[:count], larger.what[:count] = self.owners, self.what
+        larger.alive[:count] = self.alive
         return larger
 
     def taken(self, places: NDArray[np.intp]) -> "_Arrays":
@@ -142,9 +146,11 @@ class Matrix:
             distance = far.sum(axis=1, dtype=np.uint16)[places]
             kept = max(RESCORED, 4 * count)
             places = places[np.argpartition(distance, kept)[:kept]]
-        whole = len(places) == len(allowed)
-        cosines = (rows[: len(places)] if whole else rows[places]) @ query
-        best = np.argsort(-cosines, kind="stable")[:count]
+        if len(places) > _MOSTLY * len(allowed):  # copying so many rows costs more than multiplying
+            cosines = (rows[: len(allowed)] @ query)[places]
+        else:
+            cosines = rows[places] @ query
+        best = _largest(cosines, count)
         return [Near(what[places[place]], float(cosines[place])) for place in best]
 
     def _allowed(self, owner: Hashable, keys: Iterable[Hashable] | None) -> NDArray[np.bool_]:
@@ -176,6 +182,14 @@ class Matrix:
             self._blocks[key] = _Block(block.version, begin, begin + len(span))
             begin += len(span)
         self._count, self._dead = begin, 0
+
+
+def _largest(numbers: Vector, count: int) -> NDArray[np.intp]:
+    """The places of the `count` largest, the largest first."""
+    if len(numbers) <= 4 * count:
+        return np.argsort(-numbers, kind="stable")[:count]
+    some = np.argpartition(-numbers, count)[:count]
+    return some[np.argsort(-numbers[some], kind="stable")]
 
 
 def _signs(rows: Vector) -> NDArray[np.uint64]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db import Database, fetch
 from app.core.matrix import Matrix
 from app.core.search import Asked, Term
+from app.documents.chunks import trigrams
 from app.documents.find import LIVE, MATCHES, Match, narrowed, values
+from app.documents.pieces import CANDIDATES, SAMPLED, Sample, bm25, rare
 from app.embedding.spaces import Space
 from app.embedding.vectors import Vectors
 
-_POSTINGS = 30_000  # entries of an index that one question may cost; rare pieces are asked first
 _LOADED_AT_ONCE = 5_000  # vectors
 
 # `rank` is found inside FTS5, so the inner statement sorts without a look at `chunks`. CROSS JOIN
@@ -29,9 +31,18 @@ SELECT c.seq, c.document_id, c.page_number, f.score FROM (
 ) AS f CROSS JOIN chunks AS c ON c.seq = f.seq CROSS JOIN documents AS d ON {live}{narrowed}
 ORDER BY f.score DESC
 """
-_COUNTS = """
-SELECT term, doc FROM chunk_pieces_counts WHERE term IN (SELECT value FROM json_each(:pieces))
+_TEXTS = """
+SELECT seq, title || char(10) || text FROM chunks WHERE seq IN (SELECT value FROM json_each(:seqs))
 """
+_SAMPLE = """
+WITH RECURSIVE some (seq) AS (
+  SELECT min(seq) FROM chunks
+  UNION ALL
+  SELECT (SELECT min(c.seq) FROM chunks AS c WHERE c.seq >= some.seq + :every) FROM some
+  WHERE some.seq IS NOT NULL LIMIT :most
+)
+SELECT c.title || char(10) || c.text FROM some CROSS JOIN chunks AS c ON c.seq = some.seq
+"""  # every so many numbers, without reading the rows between
 _DOCUMENTS = """
 SELECT id, owner_id, indexed_generation, chunk_count FROM documents
 WHERE indexed_generation IS NOT NULL
@@ -49,16 +60,20 @@ async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -
     """Chunks that have some of the terms."""
     meant = _any(f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in terms)
     refused = _any(f'"{" ".join(term.words)}"' for term in asked.query.without)
-    return await _find(session, asked, "chunk_words", _but(meant, refused))
+    return await _find(session, asked, "chunk_words", _but(meant, refused), MATCHES)
 
 
 async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) -> list[Match]:
-    """Chunks that have some of the pieces."""
-    rare = await _rare(session, pieces)
-    if not rare:
-        return []
+    """Chunks that have the rarest of the pieces, in the order of BM25 over all of them."""
+    sample = await _sample(session)
     refused = _any(_quoted(" ".join(term.words)) for term in asked.query.without)
-    return await _find(session, asked, "chunk_pieces", _but(_any(map(_quoted, rare)), refused))
+    meant = _but(_any(map(_quoted, rare(pieces, sample))), refused)
+    matches = await _find(session, asked, "chunk_pieces", meant, CANDIDATES)
+    given = {"seqs": json.dumps([match.seq for match in matches])}
+    texts = {row[0]: row[1] for row in await fetch(session, _TEXTS, given)}
+    scores = bm25([texts[match.seq] for match in matches], pieces, sample)
+    found = [match._replace(score=score) for match, score in zip(matches, scores, strict=True)]
+    return sorted(found, key=lambda match: -match.score)
 
 
 async def by_meaning(
@@ -74,27 +89,32 @@ async def by_meaning(
     return [Match(seq, document_id, page, cosine) for (seq, document_id, page), cosine in near]
 
 
-async def _find(session: AsyncSession, asked: Asked, index: str, meant: str) -> list[Match]:
+async def _find(
+    session: AsyncSession, asked: Asked, index: str, meant: str, most: int
+) -> list[Match]:
     sql = _FIND.format(index=index, live=LIVE, narrowed=narrowed(asked))
-    given = values(asked, as_text=True) | {"meant": meant, "most": MATCHES}
+    given = values(asked, as_text=True) | {"meant": meant, "most": most}
     rows = await fetch(session, sql, given)
-    if len(rows) < min(asked.best, MATCHES) and narrowed(asked):
+    if len(rows) < min(asked.best, most) and narrowed(asked):
         # Somebody else's chunks may have taken all the places.
         rows = await fetch(session, sql, given | {"most": _EVERYTHING})
-    return [Match(row[0], UUID(row[1]), row[2], row[3]) for row in rows[:MATCHES]]
+    return [Match(row[0], UUID(row[1]), row[2], row[3]) for row in rows[:most]]
 
 
-async def _rare(session: AsyncSession, pieces: Sequence[str]) -> list[str]:
-    """The rarest pieces first, as many as the budget allows; those of no chunk left out."""
-    rows = await fetch(session, _COUNTS, {"pieces": json.dumps(pieces)})
-    chosen: list[str] = []
-    left = _POSTINGS
-    for term, count in sorted(rows, key=lambda row: row[1]):
-        if chosen and count > left:
-            break
-        chosen.append(term)
-        left -= count
-    return chosen
+async def _sample(session: AsyncSession) -> Sample:
+    """The sample of this database; a new one when the last is old."""
+    engine = session.get_bind()
+    kept = _samples.get(engine)
+    if kept is None or kept.stale:
+        ((seq,),) = await fetch(session, "SELECT coalesce(max(seq), 0) FROM chunks", {})
+        rows = await fetch(session, _SAMPLE, {"every": max(1, seq // SAMPLED), "most": SAMPLED})
+        having = await asyncio.to_thread(_count, [row[0] for row in rows])
+        kept = _samples[engine] = Sample.of(len(rows), having, seq)
+    return kept
+
+
+def _count(texts: Iterable[str]) -> Counter[int]:
+    return Counter(number for own in texts for number in trigrams(own))
 
 
 def _any(terms: Iterable[str]) -> str:
@@ -163,6 +183,7 @@ def _fill(matrix: Matrix, documents: dict[str, Any], ids: list[str], rows: list[
 
 
 _caches: WeakKeyDictionary[Database, _Cache] = WeakKeyDictionary()
+_samples: WeakKeyDictionary[Any, Sample] = WeakKeyDictionary()
 
 
 def _cache_of(db: Database) -> _Cache:

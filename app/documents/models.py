@@ -147,7 +147,6 @@ _TEXT_INDEX = (
     """CREATE TRIGGER <name>_removed AFTER DELETE ON chunks BEGIN
       INSERT INTO <name> (<name>, rowid, title, text)
       VALUES ('delete', old.seq, old.title, old.text); END""",
-    "CREATE VIRTUAL TABLE <name>_counts USING fts5vocab(<name>, 'row')",
 )
 _TOKENIZERS = {
     "chunk_words": "porter unicode61 remove_diacritics 2",

@@ -6,14 +6,15 @@ language that the model does not know. Dead generations and other people's docum
 by the statements that find.
 """
 
+import json
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import on_sqlite
+from app.core.db import fetch, on_sqlite
 from app.core.errors import AppError
 from app.core.folding import is_single
 from app.core.language import is_english
@@ -21,7 +22,6 @@ from app.core.search import NOTHING, Asked, Found, Hit, Term
 from app.documents import find_postgresql, find_sqlite
 from app.documents.chunks import SPACE
 from app.documents.find import Match
-from app.documents.models import Chunk, Document
 from app.embedding import spaces
 from app.resources import Resources
 
@@ -54,6 +54,12 @@ _ASKING = frozenset(
         "about",
     ]
 )
+
+
+_HITS = """
+SELECT c.seq, c.id, c.title, c.text, c.document_id, c.page_number, d.filename, d.created_at
+FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.seq IN ({listed})
+"""
 
 
 async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
@@ -125,31 +131,22 @@ async def _found(session: AsyncSession, asked: Asked, matches: Iterable[Match]) 
 
 async def _hits(session: AsyncSession, matches: list[Match]) -> dict[int, Hit]:
     """By the chunk's number. One that has gone meanwhile is left out."""
-    statement = (
-        select(
-            Chunk.seq,
-            Chunk.id,
-            Chunk.title,
-            Chunk.text,
-            Chunk.document_id,
-            Chunk.page_number,
-            Document.filename,
-            Document.created_at,
-        )
-        .join(Document, Document.id == Chunk.document_id)
-        .where(Chunk.seq.in_([match.seq for match in matches]))
-    )
+    seqs: object = [match.seq for match in matches]
+    sqlite = on_sqlite(session)
+    listed = "SELECT unnest(CAST(:seqs AS bigint[]))"
+    if sqlite:
+        listed, seqs = "SELECT value FROM json_each(:seqs)", json.dumps(seqs)
     scores = {match.seq: match.score for match in matches}
     return {
-        row.seq: Hit(
+        row[0]: Hit(
             KIND,
-            row.id,
-            row.title or row.filename,
-            row.text,
-            scores[row.seq],
-            row.created_at,
-            document_id=row.document_id,
-            page_number=row.page_number,
+            UUID(str(row[1])),
+            row[2] or row[6],
+            row[3],
+            scores[row[0]],
+            datetime.fromisoformat(row[7]) if sqlite else row[7],
+            document_id=UUID(str(row[4])),
+            page_number=row[5],
         )
-        for row in await session.execute(statement)
+        for row in await fetch(session, _HITS.format(listed=listed), {"seqs": seqs})
     }

@@ -100,9 +100,13 @@ async def make_index(session: AsyncSession, table: str, model: int, dimension: i
     """
     if on_sqlite(session) or dimension > _MOST_DIMENSIONS:
         return
+    name = index_name(table, model)
+    # CREATE INDEX IF NOT EXISTS waits for every writer before it looks.
+    if await session.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}):
+        return
     await session.execute(
         text(
-            f"CREATE INDEX IF NOT EXISTS {index_name(table, model)} ON {table}"
+            f"CREATE INDEX IF NOT EXISTS {name} ON {table}"
             f" USING hnsw ((vector::halfvec({dimension:d})) halfvec_ip_ops)"
             f" WHERE model_id = {model:d}"
         )

@@ -109,7 +109,6 @@ def downgrade() -> None:
         op.drop_table(table)
     if op.get_bind().dialect.name == "sqlite":
         for name in ("chunk_words", "chunk_pieces"):
-            op.execute(f"DROP TABLE {name}_counts")
             op.execute(f"DROP TABLE {name}")
 
 

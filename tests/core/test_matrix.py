@@ -5,13 +5,13 @@ import pytest
 
 from app.core import matrix as module
 from app.core.matrix import Matrix, Vector
+from app.embedding.vectors import unit_rows
 
 DIMENSION = 70  # no multiple of 64
 
 
 def unit(rows: int, seed: int) -> Vector:
-    made = np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit_rows(np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype("f4"))
 
 
 def test_the_nearest_come_first_whatever_has_come_and_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,13 +30,13 @@ def test_the_nearest_come_first_whatever_has_come_and_gone(monkeypatch: pytest.M
 
     for owner in (None, 0, 1, 2, 3):
         of = {key: 1 if key == 4 else key % 3 for key in wanted}
-        rows = [
+        every = [
             (float(row @ query), (key, place))
             for key in wanted
             if owner is None or of[key] == owner
             for place, row in enumerate(blocks[key])
         ]
-        expected = [what for _, what in sorted(rows, reverse=True)[:12]]
+        expected = [what for _, what in sorted(every, reverse=True)[:12]]
         assert [near.what for near in matrix.nearest(query, 12, owner=owner)] == expected
 
     assert {near.what[0] for near in matrix.nearest(query, 99, keys=[2, 4, 5])} == {2, 4}
@@ -45,8 +45,7 @@ def test_the_nearest_come_first_whatever_has_come_and_gone(monkeypatch: pytest.M
 def test_the_prefilter_finds_almost_all(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = Matrix(DIMENSION)
     centres = unit(40, 0)
-    rows = np.repeat(centres, 200, axis=0) + 0.6 * unit(8_000, 1)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = unit_rows(np.repeat(centres, 200, axis=0) + np.float32(0.6) * unit(8_000, 1))
     matrix.put("a", 1, None, rows, range(8_000))
     exact = [{near.what for near in matrix.nearest(query, 10)} for query in centres]
 

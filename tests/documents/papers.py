@@ -22,13 +22,14 @@ from app.documents.models import Chunk, ChunkEmbedding, Document, DocumentPage
 from app.embedding import Embedder, Identity, Language
 from app.embedding.vectors import Vectors, unit_rows
 from app.jobs.models import BackgroundJob
+from app.jobs.spec import Job
 from app.resources import Resources
 from tests.harness import JobHarness
 
 ALICE, BOB = new_id(), new_id()
 
 
-JOBS = [extract_document, index_document, purge_document, renew_documents]
+JOBS: list[Job[Any]] = [extract_document, index_document, purge_document, renew_documents]
 
 
 def harness(resources: Resources, embedder: Embedder | None = None) -> JobHarness:

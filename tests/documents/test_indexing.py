@@ -16,8 +16,10 @@ from app.documents.models import ChunkEmbedding, Document
 from app.documents.sample import make_pdf
 from app.embedding import spaces
 from app.embedding.vectors import Vectors
+from app.jobs.engines.inline import run_all
 from app.jobs.ledger import Ledger
-from app.resources import Resources
+from app.resources import Resources, open_resources
+from tests.conftest import MakeSettings
 from tests.documents.papers import (
     ALICE,
     BOB,
@@ -80,6 +82,24 @@ async def test_a_document_gets_chunks_and_a_vector_for_each(
         "chunks": len(rows),
         "embedded": len(rows),
     }
+
+
+async def test_reading_and_indexing_may_have_queues_and_workers_of_their_own(
+    make_settings: MakeSettings, path: Path
+) -> None:
+    routes = {"ingest_extract": "reading", "ingest_index": "indexing"}
+    async with open_resources(make_settings(queue_routes=routes)) as resources:
+        jobs = harness(resources)
+        document_id = await keep(jobs, path)
+
+        await run_all(jobs.worker(queues=("reading",)))
+        waiting = await jobs.row(await index_job(resources, document_id))
+        assert (waiting.status, waiting.queue) == ("queued", "indexing")
+        assert (await document_of(resources, document_id)).status == "indexing"
+        assert len(await rows_of(resources, document_id)) == len(PAGES)
+
+        await run_all(jobs.worker(queues=("indexing",)))
+        assert (await document_of(resources, document_id)).status == "ready"
 
 
 async def test_unchanged_text_is_never_embedded_twice(resources: Resources, path: Path) -> None:
