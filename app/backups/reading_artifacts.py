@@ -8,10 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.backups.parsers import jids
 from app.backups.parsers.artifact import BATCH, Artifact
 from app.backups.parsers.contacts import Contacts, read_pictured
 from app.backups.parsers.errors import SourceError
+from app.backups.parsers.jids import Known
 from app.backups.parsers.source import Source
+from app.backups.parsers.whatsapp import WhatsApp
 
 T = TypeVar("T")
 
@@ -96,7 +99,25 @@ def read_contacts(request: dict[str, Any]) -> Iterator[Any]:
     return read(request, make)
 
 
-READERS = {"contacts": read_contacts}  # by logical name
+def read_whatsapp(request: dict[str, Any]) -> Iterator[Any]:
+    """Read WhatsApp's messages; extra: "whatsapp_contacts", "whatsapp_lid".
+
+    The request may also have "business": True for WhatsApp Business. See `read` and `WhatsApp`.
+    """
+
+    def make(wanted: Request) -> WhatsApp:
+        nobody = Known({}, {})
+        known = (
+            wanted.beside("whatsapp_contacts", jids.read_contacts, nobody),
+            wanted.beside("whatsapp_lid", jids.read_lids, nobody),
+        )
+        business = bool(request.get("business"))
+        return WhatsApp(wanted.source, wanted.folder, known=known, business=business)
+
+    return read(request, make)
+
+
+READERS = {"contacts": read_contacts, "whatsapp": read_whatsapp}  # by logical name
 
 
 def _damage(artifact: Artifact[Any], given: int) -> list[dict[str, str]]:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from app.backups.parsers.contact_records import Contact, ContactGroup
 from app.backups.parsers.errors import SourceError
+from app.backups.parsers.whatsapp_records import Chat, Message, Person
 from app.backups.reading_artifacts import READERS
 from tests.backups.parsers.address_book import AddressBook
+from tests.backups.parsers.chat_storage import ChatStorage
 from tests.backups.parsers.tables import Tables
 
 
@@ -28,6 +30,12 @@ class Case(NamedTuple):
 CASES = {
     "contacts": Case(
         lambda path, n: AddressBook(path).fill(n), "ABPerson", Contact, {"groups": ContactGroup}
+    ),
+    "whatsapp": Case(
+        lambda path, n: ChatStorage(path).fill(n),
+        "ZWAMESSAGE",
+        Message,
+        {"chats": Chat, "people": Person},
     ),
 }
 MANY = 120
@@ -83,7 +91,7 @@ def test_frames_survive_messagepack(name: str, made: Tables) -> None:
 
     assert_well_typed(name, frames)
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(frames[1][1]))
-    assert msgspec.convert(again, list[CASES[name].record]) == frames[1][1]  # type: ignore[name-defined]
+    assert converted(again, CASES[name].record) == frames[1][1]
 
 
 def test_any_column_and_any_other_table_may_be_missing(
@@ -186,14 +194,18 @@ def tolerant(name: str, path: Path) -> list[Any] | None:
         return None
 
 
+def converted(rows: list[Any], record: type) -> list[Any]:
+    return [msgspec.convert(row, record) for row in rows]
+
+
 def assert_well_typed(name: str, frames: list[Any]) -> None:
     """Everything has the type that its record promises, and goes through MessagePack."""
     case = CASES[name]
     head, *batches, end = msgspec.msgpack.decode(msgspec.msgpack.encode(frames))
     for one, kind in case.heads.items():
-        msgspec.convert(head[1][one], list[kind])  # type: ignore[valid-type]
+        converted(head[1][one], kind)
     for _, rows, last_rowid, lost in batches:
-        msgspec.convert(rows, list[case.record])  # type: ignore[name-defined]
+        converted(rows, case.record)
         assert isinstance(last_rowid, int)
         assert isinstance(lost, int)
     msgspec.convert(end[1]["counts"], dict[str, int])
