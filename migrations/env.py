@@ -30,7 +30,12 @@ def render_type(kind: str, obj: Any, autogen: Any) -> str | bool:
 
 
 def comparable_on_sqlite(_thing: Any, name: str | None, kind: str, *_rest: Any) -> bool:
-    """SQLite tells nothing of DESC and expressions in an index, so those are not compared."""
+    """SQLite tells nothing of DESC and expressions in an index, so those are not compared.
+
+    Nor are FTS5's own tables, which no model describes.
+    """
+    if kind == "table":
+        return "_fts" not in (name or "")
     if kind != "index":
         return True
     ours = {index.name: index for table in Base.metadata.tables.values() for index in table.indexes}

@@ -60,7 +60,7 @@ class Base(DeclarativeBase):
 event.listen(
     Base.metadata,
     "before_create",
-    DDL(POSTGRESQL.replace("%", "%%")).execute_if(dialect="postgresql"),
+    DDL(POSTGRESQL.replace("%", "%%")).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
 )
 
 

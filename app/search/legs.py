@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.backups import search as artifacts
 from app.core.search import Asked, Found
 from app.resources import Resources
 
@@ -20,7 +21,7 @@ class Leg(NamedTuple):
     find: Find
 
 
-LEGS: Sequence[Leg] = ()
+LEGS: Sequence[Leg] = (Leg("backups", "keyword", artifacts.KINDS, artifacts.by_words),)
 
 
 def chosen(mode: str, kinds: frozenset[str] | None) -> tuple[list[Leg], str]:

@@ -15,6 +15,7 @@ from app.search.legs import chosen
 router = APIRouter(tags=["search"])
 
 _LONGEST = 1000  # characters of a query
+_DEEPEST = 10_000  # hits that can be paged through; their ranks are worked out each time
 
 
 @router.get("/search", response_model=schemas.Results)
@@ -40,7 +41,7 @@ async def search(
         query=query,
         text=q,
         owner_id=owner_of(user),
-        best=page.offset + page.limit,
+        best=min(page.offset + page.limit, _DEEPEST),
         kinds=kinds,
         backup_id=backup_id,
     )

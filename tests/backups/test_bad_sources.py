@@ -35,9 +35,9 @@ def rename_table(folder: Path) -> None:
 
 HARMS = {
     remove: "listed_but_missing",
-    empty: "corrupt",
-    text: "corrupt",
-    shred: "corrupt",
+    empty: "damaged",
+    text: "damaged",
+    shred: "damaged",
     rename_table: "unsupported_schema",
 }
 
@@ -71,7 +71,7 @@ async def test_a_database_that_broke_later_leaves_the_old_rows_to_readers(house:
     await house.index(backup_id)
 
     assert await house.content(backup_id) == before
-    assert [one["code"] for one in (await house.backup(backup_id)).warnings] == ["corrupt"]
+    assert [one["code"] for one in (await house.backup(backup_id)).warnings] == ["damaged"]
 
 
 async def test_what_damage_hides_is_counted_as_failed(house: House) -> None:
@@ -92,7 +92,7 @@ async def test_what_damage_hides_is_counted_as_failed(house: House) -> None:
     assert 0.8 * made["messages"] < counts["messages"] <= made["messages"]
     assert row.processed_items == counts["messages"]
     assert row.total_items == row.processed_items + row.failed_items
-    assert "corrupt" in [one["code"] for one in row.result["warnings"]]
+    assert "damaged" in [one["code"] for one in row.result["warnings"]]
 
 
 async def test_an_encrypted_backup_fails_with_its_word(house: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.backups import generations, indexing, listing
-from app.backups.indexing import MessagesRun
+from app.backups.domain_run import DomainRun
 from app.backups.jobs import IndexBackup
 from app.backups.models import BackupArtifact, Message
 from app.backups.sample import make_backup
@@ -156,16 +156,16 @@ async def test_a_database_that_changes_while_it_is_read_is_read_again_next_time(
 ) -> None:
     folder = house.put()
     backup_id = await house.register(folder)
-    add = MessagesRun._add
+    add = DomainRun._add
 
-    async def touch(run: MessagesRun, records: Any, rowid: int, lost: int) -> None:
+    async def touch(run: DomainRun, records: Any, rowid: int, lost: int) -> None:
         sms(folder).touch()
         await add(run, records, rowid, lost)
 
-    monkeypatch.setattr(MessagesRun, "_add", touch)
+    monkeypatch.setattr(DomainRun, "_add", touch)
     row = await house.index(backup_id)
     assert [one["code"] for one in row.result["warnings"]] == ["changed_while_read"]
-    monkeypatch.setattr(MessagesRun, "_add", add)
+    monkeypatch.setattr(DomainRun, "_add", add)
 
     row = await house.index(backup_id)
 
@@ -182,7 +182,7 @@ async def test_progress_is_two_thirds_when_two_thirds_are_done(
     with closing(sqlite3.connect(sms(folder))) as source:  # no reactions: 150 of 150 are messages
         source.execute("UPDATE message SET associated_message_type = 0")
         source.commit()
-    monkeypatch.setattr(indexing, "BATCH", 100)
+    monkeypatch.setattr(domain_run, "BATCH", 100)
     gate = Gate(monkeypatch, before=2)
     backup_id = await house.register(folder)
     job_id = await house.jobs.ask(IndexBackup(backup_id=backup_id))
