@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from app.backups.parsers import jids
 from app.backups.parsers.artifact import BATCH, Artifact, Chain
+from app.backups.parsers.calendar import Calendar
 from app.backups.parsers.contacts import Contacts, read_pictured
 from app.backups.parsers.errors import SourceError
 from app.backups.parsers.jids import Known
@@ -142,10 +143,16 @@ def read_notes(request: dict[str, Any]) -> Iterator[Any]:
     return read(request, make)
 
 
+def read_calendar(request: dict[str, Any]) -> Iterator[Any]:
+    """Read calendars and events. See `read` and `Calendar`."""
+    return read(request, lambda wanted: Calendar(wanted.source))
+
+
 READERS = {  # by logical name
     "contacts": read_contacts,
     "whatsapp": read_whatsapp,
     "notes": read_notes,
+    "calendar": read_calendar,
 }
 
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.backups.parsers.calendar_records import CalendarInfo, Event
 from app.backups.parsers.contact_records import Contact, ContactGroup
 from app.backups.parsers.errors import SourceError
 from app.backups.parsers.note_records import Account, Folder, Note
 from app.backups.parsers.whatsapp_records import Chat, Message, Person
 from app.backups.reading_artifacts import READERS
 from tests.backups.parsers.address_book import AddressBook
+from tests.backups.parsers.agenda import Agenda
 from tests.backups.parsers.chat_storage import ChatStorage
 from tests.backups.parsers.note_store import NoteStore
 from tests.backups.parsers.tables import Tables
@@ -44,6 +46,9 @@ CASES = {
         "ZICCLOUDSYNCINGOBJECT",
         Note,
         {"accounts": Account, "folders": Folder},
+    ),
+    "calendar": Case(
+        lambda path, n: Agenda(path).fill(n), "CalendarItem", Event, {"calendars": CalendarInfo}
     ),
 }
 MANY = 120
