@@ -6,17 +6,22 @@ What goes over the pipe and what may go wrong: see `reading`.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from app.backups.parsers import jids
-from app.backups.parsers.artifact import BATCH, Artifact
+from app.backups.parsers.artifact import BATCH, Artifact, Chain
+from app.backups.parsers.calendar import Calendar
 from app.backups.parsers.contacts import Contacts, read_pictured
 from app.backups.parsers.errors import SourceError
 from app.backups.parsers.jids import Known
+from app.backups.parsers.notes import Notes
+from app.backups.parsers.notes_legacy import LegacyNotes
 from app.backups.parsers.source import Source
 from app.backups.parsers.whatsapp import WhatsApp
 
 T = TypeVar("T")
+U = TypeVar("U")
+Reader: TypeAlias = Artifact[Any] | Chain[Any]
 
 
 class Request:
@@ -36,26 +41,31 @@ class Request:
         Raises:
             SourceError: it cannot be opened.
         """
-        return self._open(self._request)
+        return self.open(self._request)
 
-    def beside(self, name: str, use: Callable[[Source], T], otherwise: T) -> T:
+    def beside(self, name: str, use: Callable[[Source], T], otherwise: U) -> T | U:
         """What `use` makes of a further database, if there is one that can be read."""
         named = (self._request.get("extra") or {}).get(name)
         if named is None:
             return otherwise
         try:
-            return use(self._open(named))
+            return use(self.open(named))
         except SourceError as error:
             self.warnings.append({"code": error.code, "detail": f"{name}: {error}"})
             return otherwise
 
-    def _open(self, named: dict[str, Any]) -> Source:
+    def open(self, named: dict[str, Any]) -> Source:
+        """A database by its "database" and "wal".
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
         wal = named.get("wal")
         source = Source(Path(named["database"]), Path(wal) if wal else None)
         return self._closing.enter_context(source)
 
 
-def read(request: dict[str, Any], make: Callable[[Request], Artifact[Any]]) -> Iterator[Any]:
+def read(request: dict[str, Any], make: Callable[[Request], Reader]) -> Iterator[Any]:
     """Read one database.
 
     Args:
@@ -117,10 +127,36 @@ def read_whatsapp(request: dict[str, Any]) -> Iterator[Any]:
     return read(request, make)
 
 
-READERS = {"contacts": read_contacts, "whatsapp": read_whatsapp}  # by logical name
+def read_notes(request: dict[str, Any]) -> Iterator[Any]:
+    """Read notes; extra: "notes_legacy", which may be all there is ("database" None).
+
+    See `read`, `Notes` and `LegacyNotes`.
+    """
+
+    def make(wanted: Request) -> Reader:
+        if request.get("database") is None:
+            return LegacyNotes(wanted.open(request["extra"]["notes_legacy"]))
+        notes = Notes(wanted.source, wanted.folder)
+        legacy = wanted.beside("notes_legacy", LegacyNotes, None)
+        return notes if legacy is None else Chain(notes, legacy)
+
+    return read(request, make)
 
 
-def _damage(artifact: Artifact[Any], given: int) -> list[dict[str, str]]:
+def read_calendar(request: dict[str, Any]) -> Iterator[Any]:
+    """Read calendars and events. See `read` and `Calendar`."""
+    return read(request, lambda wanted: Calendar(wanted.source))
+
+
+READERS = {  # by logical name
+    "contacts": read_contacts,
+    "whatsapp": read_whatsapp,
+    "notes": read_notes,
+    "calendar": read_calendar,
+}
+
+
+def _damage(artifact: Reader, given: int) -> list[dict[str, str]]:
     found = []
     if artifact.lost:
         whole = given + artifact.lost

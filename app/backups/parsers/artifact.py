@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.backups.parsers.source import Row, Source, Table
 
@@ -28,7 +28,7 @@ class Artifact(ABC, Generic[R]):
         counts: what `batches` has met so far, by name.
     """
 
-    table: ClassVar[Table]
+    table: Table
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -68,6 +68,43 @@ class Artifact(ABC, Generic[R]):
     @abstractmethod
     def _tally(self, records: list[R]) -> None:
         """Count them in `counts`."""
+
+
+class Chain(Generic[R]):
+    """Several artifacts as one; the ids of each are above those of the one before."""
+
+    def __init__(self, *parts: Artifact[R]) -> None:
+        self._parts = parts
+        self.total = sum(part.total for part in parts)
+
+    @property
+    def heads(self) -> dict[str, list[Any]]:
+        """The heads of all, joined."""
+        names = dict.fromkeys(name for part in self._parts for name in part.heads)
+        return {
+            name: [one for part in self._parts for one in part.heads.get(name, [])]
+            for name in names
+        }
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The counts of all, added up."""
+        return sum((part.counts for part in self._parts), Counter())
+
+    @property
+    def lost(self) -> int:
+        """Rowids that damage has hidden so far."""
+        return sum(part.lost for part in self._parts)
+
+    @property
+    def hurt(self) -> list[str]:
+        """Further tables of which damage has hidden rows."""
+        return sorted({table for part in self._parts for table in part.hurt})
+
+    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[R]]:
+        """The batches of all, one after the other; see `Artifact.batches`."""
+        for part in self._parts:
+            yield from part.batches(after=after, batch=batch)
 
 
 def count_rows(source: Source, table: str) -> int:

@@ -9,12 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.backups.parsers.calendar_records import CalendarInfo, Event
 from app.backups.parsers.contact_records import Contact, ContactGroup
 from app.backups.parsers.errors import SourceError
+from app.backups.parsers.note_records import Account, Folder, Note
 from app.backups.parsers.whatsapp_records import Chat, Message, Person
 from app.backups.reading_artifacts import READERS
 from tests.backups.parsers.address_book import AddressBook
+from tests.backups.parsers.agenda import Agenda
 from tests.backups.parsers.chat_storage import ChatStorage
+from tests.backups.parsers.note_store import NoteStore
 from tests.backups.parsers.tables import Tables
 
 
@@ -36,6 +40,15 @@ CASES = {
         "ZWAMESSAGE",
         Message,
         {"chats": Chat, "people": Person},
+    ),
+    "notes": Case(
+        lambda path, n: NoteStore(path).fill(n),
+        "ZICCLOUDSYNCINGOBJECT",
+        Note,
+        {"accounts": Account, "folders": Folder},
+    ),
+    "calendar": Case(
+        lambda path, n: Agenda(path).fill(n), "CalendarItem", Event, {"calendars": CalendarInfo}
     ),
 }
 MANY = 120
@@ -147,10 +160,9 @@ def test_damage_costs_what_is_on_the_page(
 
 def test_noise_in_the_middle_of_the_main_table_is_salvaged(name: str, tmp_path: Path) -> None:
     tables = CASES[name].make(tmp_path / "made.db", MANY)
-    table = CASES[name].main
-    (page,) = tables.db.execute(
-        "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' LIMIT 1 OFFSET 4", (table,)
-    ).fetchone() or (0,)
+    leaves = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'"
+    pages = [row[0] for row in tables.db.execute(leaves, (CASES[name].main,))]
+    page = pages[len(pages) // 2]
     tables.db.close()
     with tables.path.open("r+b") as file:
         file.seek((page - 1) * 1024)
