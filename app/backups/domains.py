@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from app.backups import feeding, people
 from app.backups.feeding import Feed
 from app.backups.item_models import (
+    BackupNote,
+    CalendarEvent,
+    CalendarSheet,
     Contact,
     Message,
     MessageAttachment,
     MessageConversation,
+    PhotoAsset,
     WhatsAppAttachment,
     WhatsAppChat,
     WhatsAppMessage,
 )
-from app.backups.rows import contacts, messages, whatsapp
+from app.backups.rows import calendar, contacts, messages, notes, photos, whatsapp
 from app.backups.rows.frames import Frames
 from app.backups.rows.making import Maker
 from app.core.db import Base
@@ -68,6 +72,33 @@ DOMAINS: Sequence[Domain] = (
         maker=whatsapp.WhatsAppMaker,
         feed=feeding.WHATSAPP,
         names_people=True,
+    ),
+    Domain(
+        name="notes",
+        counts={BackupNote: "notes"},
+        items="notes",
+        frames=notes.FRAMES,
+        maker=notes.NoteMaker,
+        feed=feeding.NOTES,
+        names_people=False,
+    ),
+    Domain(
+        name="calendar",
+        counts={CalendarSheet: "calendars", CalendarEvent: "events"},
+        items="events",
+        frames=calendar.FRAMES,
+        maker=calendar.CalendarMaker,
+        feed=feeding.CALENDAR,
+        names_people=False,
+    ),
+    Domain(
+        name="photos",
+        counts={PhotoAsset: "photos"},
+        items="photos",
+        frames=photos.FRAMES,
+        maker=photos.PhotoMaker,
+        feed=feeding.PHOTOS,
+        names_people=False,
     ),
 )
 

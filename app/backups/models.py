@@ -108,9 +108,12 @@ class ArtifactSearchIndex(Base):
 
     __table_args__ = (
         UniqueConstraint("backup_id", "domain", "generation", "number"),
-        Index("ix_artifact_search_index_terms", "terms", postgresql_using="gin").ddl_if(
-            "postgresql"
-        ),
+        Index(
+            "ix_artifact_search_index_terms",
+            "terms",
+            postgresql_using="gin",
+            info={"only": "postgresql"},
+        ).ddl_if("postgresql"),
     )
 
 

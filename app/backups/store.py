@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, func, or_, select, true, update
+from sqlalchemy import case, delete, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
 
@@ -12,9 +12,7 @@ from app.backups.models import Backup, BackupArtifact, BackupStatus
 from app.core.columns import now
 from app.core.errors import Conflict, NotFound
 
-_IS_LIVE = exists().where(
-    BackupArtifact.backup_id == Backup.id, BackupArtifact.live_generation.is_not(None)
-)
+_IS_LIVE = Backup.indexed_at.is_not(None)  # all of it was whole at least once
 
 
 def visible(owner_id: UUID | None) -> ColumnElement[bool]:

@@ -81,6 +81,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     sqlite = op.get_context().dialect.name == "sqlite"
     if sqlite:
+        op.execute("DROP TRIGGER artifact_search_added")
+        op.execute("DROP TRIGGER artifact_search_removed")
         op.execute("DROP TABLE artifact_search_fts")
     for table, column, _kind in reversed(_COLUMNS):
         op.drop_column(table, column)

@@ -84,6 +84,13 @@ class House:
                     assert (await session.execute(mine)).scalar_one() == numbers.get(name, 0)
         return numbers
 
+    async def rows(self, backup_id: UUID, model: Any) -> list[dict[str, Any]]:
+        """The rows of one table, by column."""
+        async with self.resources.db.reading() as session:
+            statement = select(model.__table__).where(model.backup_id == backup_id)
+            found = await session.execute(statement.order_by(*model.__table__.primary_key))
+            return [dict(row) for row in found.mappings()]
+
     async def content(self, backup_id: UUID) -> list[list[tuple[Any, ...]]]:
         """Every stored row of a backup without its generation, dead ones included."""
         tables = []
@@ -125,11 +132,16 @@ def add_message(folder: Path, text: str = "one more") -> None:
 
 
 def counts_of(truth: dict[str, int]) -> dict[str, int]:
-    return {
-        "conversations": truth["conversations"],
-        "messages": truth["messages"],
-        "message_attachments": truth["attachments"],
-    }
+    known = truth | {"message_attachments": truth["attachments"]}
+    return {name: known[name] for domain in DOMAINS for name in domain.counts.values()}
+
+
+def items_of(truth: dict[str, int]) -> int:
+    return sum(truth[domain.items] for domain in DOMAINS)
+
+
+def outcomes(outcome: str, **others: str) -> dict[str, str]:
+    return {domain.name: outcome for domain in DOMAINS} | others
 
 
 class Gate:

@@ -117,7 +117,7 @@ def test_without_a_manifest_the_computed_name_is_used(folder: Path) -> None:
 
     assert backup.artifact("messages").path == folder / SMS
     with pytest.raises(NotInBackup):
-        backup.artifact("notes")
+        backup.artifact("whatsapp_business")
 
 
 def test_a_damaged_manifest_is_done_without(folder: Path) -> None:
