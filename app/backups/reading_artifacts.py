@@ -16,6 +16,7 @@ from app.backups.parsers.errors import SourceError
 from app.backups.parsers.jids import Known
 from app.backups.parsers.notes import Notes
 from app.backups.parsers.notes_legacy import LegacyNotes
+from app.backups.parsers.photos import Photos
 from app.backups.parsers.source import Source
 from app.backups.parsers.whatsapp import WhatsApp
 
@@ -148,11 +149,17 @@ def read_calendar(request: dict[str, Any]) -> Iterator[Any]:
     return read(request, lambda wanted: Calendar(wanted.source))
 
 
+def read_photos(request: dict[str, Any]) -> Iterator[Any]:
+    """Read a photo library. See `read` and `Photos`."""
+    return read(request, lambda wanted: Photos(wanted.source, wanted.folder))
+
+
 READERS = {  # by logical name
     "contacts": read_contacts,
     "whatsapp": read_whatsapp,
     "notes": read_notes,
     "calendar": read_calendar,
+    "photos": read_photos,
 }
 
 

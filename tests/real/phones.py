@@ -26,7 +26,9 @@ def from_schema(folder: Path, name: str) -> Path:
     wanted = ("CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE")
     path = folder / "empty.db"
     with closing(sqlite3.connect(path)) as db:
-        for statement in (IOS / name).read_text().replace(";\n", ";\0").split("\0"):
+        lines = (IOS / name).read_text().splitlines(keepends=True)
+        script = "".join(line for line in lines if not line.startswith("--"))
+        for statement in script.replace(";\n", ";\0").split("\0"):
             if statement.lstrip().startswith(wanted) and "sqlite_sequence" not in statement:
                 db.execute(statement)
     return path

@@ -44,3 +44,44 @@ class Lookup:
     def _query(self, rowids: list[int]) -> dict[int, Row]:
         values = rowids + [None] * (_AT_ONCE - len(rowids))
         return {row[0]: row for rows in self._source.query(self._sql, values) for row in rows}
+
+
+class Companions:
+    """Rows of another table that belong to ours one by one, named by either side."""
+
+    def __init__(self, source: Source, table: Table) -> None:
+        """The first column of `table` is the number of our row; the column itself may be missing."""
+        self._source = source
+        self._table = table
+        self._lookup = Lookup(source, table)
+        self._reverse: dict[int, int] | None = None
+
+    def fetch(self, named: dict[int, object]) -> dict[int, Row]:
+        """The companions by the numbers of our rows, each with its own rowid first.
+
+        Args:
+            named: for each of our rows the number of its companion, as far as it knows.
+        """
+        rows = self._lookup.fetch(named.values())
+        found: dict[int, Row] = {}
+        lonely: dict[int, int] = {}
+        for ours, theirs in named.items():
+            row = rows.get(theirs) if type(theirs) is int else None
+            if row is not None and row[1] in (ours, None):
+                found[ours] = row
+            elif (back := self._backwards().get(ours)) is not None:
+                lonely[ours] = back
+        rows = self._lookup.fetch(lonely.values()) if lonely else {}
+        return found | {ours: rows[back] for ours, back in lonely.items() if back in rows}
+
+    def _backwards(self) -> dict[int, int]:
+        """Read when it is needed for the first time: the own side of most rows is right."""
+        if self._reverse is None:
+            owner = Table(self._table.name, self._table.columns[:1])
+            self._reverse = {
+                row[1]: row[0]
+                for rows in self._source.scan(owner)
+                for row in rows
+                if type(row[1]) is int
+            }
+        return self._reverse

@@ -8,6 +8,7 @@ Source: docs/formats.md, Opening a database.
 """
 
 import errno
+import re
 import sqlite3
 import tempfile
 import time
@@ -108,6 +109,19 @@ class Source:
             except sqlite3.DatabaseError as error:
                 raise Corrupt(f"the schema cannot be read: {error}.") from error
         return self._columns[table]
+
+    def tables(self, pattern: re.Pattern[str]) -> list[str]:
+        """Names of the tables that match a pattern as a whole, sorted.
+
+        Raises:
+            Corrupt: the schema cannot be read.
+        """
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        try:
+            names = [row[0] for rows in self.query(sql) for row in rows]
+        except sqlite3.DatabaseError as error:
+            raise Corrupt(f"the schema cannot be read: {error}.") from error
+        return sorted(name for name in names if isinstance(name, str) and pattern.fullmatch(name))
 
     def require(self, table: str, columns: Iterable[str]) -> None:
         """Insist on a table and its columns.

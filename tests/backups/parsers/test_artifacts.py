@@ -13,11 +13,13 @@ from app.backups.parsers.calendar_records import CalendarInfo, Event
 from app.backups.parsers.contact_records import Contact, ContactGroup
 from app.backups.parsers.errors import SourceError
 from app.backups.parsers.note_records import Account, Folder, Note
+from app.backups.parsers.photo_records import Album, Photo, PhotoPerson
 from app.backups.parsers.whatsapp_records import Chat, Message, Person
 from app.backups.reading_artifacts import READERS
 from tests.backups.parsers.address_book import AddressBook
 from tests.backups.parsers.agenda import Agenda
 from tests.backups.parsers.chat_storage import ChatStorage
+from tests.backups.parsers.library import Library
 from tests.backups.parsers.note_store import NoteStore
 from tests.backups.parsers.tables import Tables
 
@@ -49,6 +51,12 @@ CASES = {
     ),
     "calendar": Case(
         lambda path, n: Agenda(path).fill(n), "CalendarItem", Event, {"calendars": CalendarInfo}
+    ),
+    "photos": Case(
+        lambda path, n: Library(path).fill(n),
+        "ZASSET",
+        Photo,
+        {"albums": Album, "people": PhotoPerson},
     ),
 }
 MANY = 120
