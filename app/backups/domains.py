@@ -14,6 +14,7 @@ from app.backups.item_models import (
     MessageAttachment,
     MessageConversation,
     PhotoAsset,
+    Table,
     WhatsAppAttachment,
     WhatsAppChat,
     WhatsAppMessage,
@@ -21,7 +22,6 @@ from app.backups.item_models import (
 from app.backups.rows import calendar, contacts, messages, notes, photos, whatsapp
 from app.backups.rows.frames import Frames
 from app.backups.rows.making import Maker
-from app.core.db import Base
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Domain:
     """One database of a backup, from its frames to what readers see of it."""
 
     name: str  # logical name of the database, key of the pointer, and the job's stage
-    counts: Mapping[type[Base], str]  # its tables, and what their rows are called in counts
+    counts: Mapping[Table, str]  # its tables, and what their rows are called in counts
     items: str  # of those, what the job counts
     frames: Frames
     maker: type[Maker]
@@ -102,4 +102,4 @@ DOMAINS: Sequence[Domain] = (
     ),
 )
 
-TABLES: Sequence[type[Base]] = [table for domain in DOMAINS for table in domain.counts]
+TABLES: Sequence[Table] = [table for domain in DOMAINS for table in domain.counts]

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, delete, select, tuple_, upda
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.backups.item_models import Table
 from app.backups.models import ArtifactSearchIndex, BackupArtifact
 from app.core.db import Base, on_sqlite
 from app.core.errors import Conflict
@@ -24,7 +25,7 @@ _BATCH_SQLITE, _BATCH_POSTGRESQL = 1_000, 10_000
 _Pointer = BackupArtifact
 
 
-Tables = Iterable[type[Base]]
+Tables = Iterable[Table]
 
 
 class Pointer(NamedTuple):

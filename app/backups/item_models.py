@@ -52,6 +52,9 @@ class File(Base):
     )  # in the message, from 0
 
 
+Table = type[Item] | type[File]
+
+
 class MessageConversation(Item):
     """A chat of the Messages app; `number` is chat.ROWID."""
 

@@ -6,6 +6,7 @@ Source: docs/formats.md, Contacts.
 import random
 import sqlite3
 from collections import Counter
+from typing import Any
 
 from app.backups.sample_messages import PEOPLE, insert
 
@@ -36,7 +37,9 @@ _CREATED_S = 700_000_000
 
 def write(db: sqlite3.Connection, _chance: random.Random, truth: Counter[str]) -> None:
     """Fill the tables, and count in `truth`."""
-    cards, values, entries = [], [], []
+    cards: list[tuple[Any, ...]] = []
+    values: list[tuple[Any, ...]] = []
+    entries: list[tuple[Any, ...]] = []
     for number, (handle, name) in enumerate(NAMES.items(), 1):
         first, _, last = name.partition(" ")
         told = "met at the observatory" if number == 1 else None

@@ -6,6 +6,7 @@ Source: docs/formats.md, WhatsApp.
 import random
 import sqlite3
 from collections import Counter
+from typing import Any
 
 from app.backups.sample_messages import NEWEST_S, PEOPLE, insert, sentence
 
@@ -35,7 +36,9 @@ def write(db: sqlite3.Connection, chance: random.Random, truth: Counter[str], co
     """Fill the tables with `count` messages, and count in `truth`."""
     jids = [f"{number.lstrip('+')}{_HOST}" for number in PEOPLE[:6]] + [_STRANGER]
     group = len(jids) + 1
-    chats = [(number, 0, jid, f"WhatsApp {number}") for number, jid in enumerate(jids, 1)]
+    chats = [
+        (n, 0, jid, None if jid == _STRANGER else f"WhatsApp {n}") for n, jid in enumerate(jids, 1)
+    ]
     chats.append((group, 1, "15550100000-1600000000@g.us", "Sailing club"))
     insert(db, "ZWACHATSESSION", "Z_PK ZSESSIONTYPE ZCONTACTJID ZPARTNERNAME", chats)
     db.execute(
@@ -44,7 +47,8 @@ def write(db: sqlite3.Connection, chance: random.Random, truth: Counter[str], co
     members = [(number, 1, number == 1, group, jid) for number, jid in enumerate(jids, 1)]
     insert(db, "ZWAGROUPMEMBER", "Z_PK ZISACTIVE ZISADMIN ZCHATSESSION ZMEMBERJID", members)
     insert(db, "ZWAPROFILEPUSHNAME", "Z_PK ZJID ZPUSHNAME", [(1, _STRANGER, "Skipper")])
-    messages, media = [], []
+    messages: list[tuple[Any, ...]] = []
+    media: list[tuple[Any, ...]] = []
     for number in range(1, count + 1):
         chat = chance.randint(1, group)
         mine = chance.random() < 0.4

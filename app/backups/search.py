@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, bindparam, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups.domains import DOMAINS
@@ -66,7 +66,8 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
 
 def _filters(asked: Asked) -> tuple[str, dict[str, Any], list[Any]]:
     """What narrows a search down: SQL, values, and the types of those that need one."""
-    where, values, typed = "", {}, []
+    where, typed = "", list[Any]()
+    values: dict[str, Any] = {}
     if asked.owner_id is not None:
         where += " AND b.owner_id = :owner_id"
         values["owner_id"] = asked.owner_id
@@ -78,7 +79,7 @@ def _filters(asked: Asked) -> tuple[str, dict[str, Any], list[Any]]:
     if asked.kinds is not None:
         where += " AND s.kind IN :kinds"
         values["kinds"] = sorted(asked.kinds)
-        typed.append(bindparam("kinds", type_=String(), expanding=True))
+        typed.append(bindparam("kinds", expanding=True))
     return where, values, typed
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows: nothing tells whether an owner lives, so only owners clean up
-    fcntl = None  # type: ignore[assignment]
+    _LOCKS = False
+else:
+    _LOCKS = True
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def private_folder(root: Path) -> Generator[Path]:
 def sweep(root: Path) -> int:
     """Remove the folders below `root` whose owners are gone; how many there were."""
     removed = 0
-    for path in root.glob("*.lock") if fcntl is not None else ():
+    for path in root.glob("*.lock") if _LOCKS else ():
         with suppress(OSError):
             lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -55,7 +57,7 @@ def _locked(root: Path) -> tuple[str, int]:
         lock = os.open(
             _lock_of(root / name), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
         )
-        if fcntl is None:
+        if not _LOCKS:
             return name, lock
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

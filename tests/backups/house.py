@@ -95,8 +95,9 @@ class House:
         """Every stored row of a backup without its generation, dead ones included."""
         tables = []
         async with self.resources.db.reading() as session:
-            for model in (*TABLES, ArtifactSearchIndex):
-                table: Any = model.__table__
+            models: tuple[Any, ...] = (*TABLES, ArtifactSearchIndex)
+            for model in models:
+                table = model.__table__
                 hidden = ("id", "backup_id", "generation")
                 columns = [c for c in table.columns if c.name not in hidden]
                 statement = select(*columns).where(table.c.backup_id == backup_id)

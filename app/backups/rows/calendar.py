@@ -33,12 +33,10 @@ class CalendarMaker(Maker):
 
 
 def _words(event: records.Event) -> str | None:
-    people = [*event.attendees, *([event.organizer] if event.organizer else [])]
+    people = [(one.name, one.email) for one in event.attendees]
+    people += [(event.organizer.name, event.organizer.email)] if event.organizer else []
     return spoken(
-        event.location,
-        event.description,
-        (part for one in people for part in (one.name, one.email)),
-        event.url,
+        event.location, event.description, (part for one in people for part in one), event.url
     )
 
 

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import msgspec
 
+from app.backups.item_models import Table
 from app.backups.people import Directory
 from app.core.clock import wire
-from app.core.db import Base
 
 Row = tuple[Any, ...]
 Rows = list[Row]
-Written = list[tuple[type[Base], Rows]]
+Written = list[tuple[Table, Rows]]
 Convert = Callable[[Any], Any]
 
 _encode = msgspec.json.Encoder().encode
