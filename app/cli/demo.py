@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -95,10 +96,12 @@ async def _demo(
             with board(asked, silent=as_json) as shown:
                 jobs = await asyncio.gather(*(follow(api, UUID(each), shown) for each in asked))
             facts = await _facts(api, wanted)
+            found = await _found(api, given.questions)
     report = {
         "ok": all(job["status"] == "completed" for job in jobs),
         "jobs": jobs,
         "facts": facts,
+        "found": found,
         "seconds": round(time.monotonic() - began, 1),
     }
     if not as_json:
@@ -124,16 +127,33 @@ async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str
 
 async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
     """What is there now, read back over HTTP."""
-    facts = {"messages": 0, "conversations": 0, "pages": 0}
+    facts: dict[str, int] = {"pages": 0}
     for path, _name in wanted:
         if path.startswith("/backups/"):
-            counts = (await api.ask("GET", path))["counts"]
-            facts["messages"] += counts["messages"]
-            facts["conversations"] += counts["conversations"]
+            for name, count in (await api.ask("GET", path))["counts"].items():
+                facts[name] = facts.get(name, 0) + count
         else:
             page = await api.ask("GET", f"{path}/pages", params={"limit": 1})
             facts["pages"] += page["total"]
     return facts
+
+
+async def _found(api: HttpJobs, questions: Sequence[str]) -> list[dict[str, Any]]:
+    """The first thing that each question finds, over everything together."""
+    found = []
+    for question in questions:
+        answer = await api.ask("GET", "/search", params={"q": question, "limit": 1})
+        first = answer["results"][0] if answer["results"] else {}
+        found.append(
+            {
+                "q": question,
+                "total": answer["total"],
+                "kind": first.get("kind"),
+                "title": first.get("title"),
+                "snippet": first.get("snippet"),
+            }
+        )
+    return found
 
 
 def _print(report: dict[str, Any], names: _Asked) -> None:
@@ -144,8 +164,11 @@ def _print(report: dict[str, Any], names: _Asked) -> None:
     )
     facts = report["facts"]
     console().print()
-    print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
-    print(f"           {facts['pages']:,} pages of text")
+    print("Over HTTP: " + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in facts.items()))
+    if report["found"]:
+        console().print()
+        rows = ((f["q"], f["kind"], f["title"], f["snippet"]) for f in report["found"])
+        print_table(("search", "finds a", "called", "that says"), rows)
     print(f"All in {report['seconds']} s")
 
 
