@@ -8,7 +8,7 @@ Source: docs/formats.md, WhatsApp.
 """
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from app.backups.parsers.apple_time import EPOCH
@@ -98,7 +98,7 @@ class MediaItems:
     def _attachment(self, row: Row, kind: str) -> Attachment:
         _, stored, mime, _, title, size, duration, *_ = row
         path = line_of(stored)
-        name = path and PurePosixPath(path).name
+        name = path and path.rpartition("/")[2]
         if kind == "document":
             name, title = line_of(title) or name, None
         file_id, present = self._files.find(path and _ROOM + path.lstrip("/"))

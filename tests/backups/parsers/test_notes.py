@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.backups.parsers.backup_files import file_id
-from app.backups.parsers.errors import UnsupportedSchema
+from app.backups.parsers.errors import NotInBackup, UnsupportedSchema
 from app.backups.parsers.note_body import MAX_BODY_BYTES, Body, read_body, read_table
 from app.backups.parsers.note_records import Attachment, Folder, Note
 from app.backups.parsers.notes import Notes
@@ -314,6 +314,11 @@ def test_old_notes_come_after_the_new_ones(store: NoteStore, tmp_path: Path) -> 
     assert [one.id for frame in alone for one in frame[1]] == [FIRST_ID + 1, FIRST_ID + 2]
     assert (head[1]["total"], end[1]["counts"]["notes"]) == (3, 3)
     assert len(head[1]["accounts"]) == 2
+
+
+def test_no_notes_at_all_are_not_in_the_backup() -> None:
+    with pytest.raises(NotInBackup):
+        list(read_notes({"database": None}))
 
 
 @pytest.mark.parametrize(
