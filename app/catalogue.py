@@ -17,6 +17,7 @@ from app.jobs import models as _job_models  # noqa: F401 -- its tables
 from app.jobs.maintenance import Prune, prune, rescue
 from app.jobs.schedule import Schedule
 from app.jobs.spec import Job, Registry
+from app.search import routes as search
 
 JOBS: list[Job[Any]] = [
     index_backup,
@@ -27,7 +28,7 @@ JOBS: list[Job[Any]] = [
     rescue,
 ]
 SCHEDULES: list[Schedule] = [Schedule("prune", (17,), Prune)]
-ROUTERS: list[APIRouter] = [backups.router, documents.router]
+ROUTERS: list[APIRouter] = [backups.router, documents.router, search.router]
 
 
 def registry() -> Registry:

@@ -174,9 +174,9 @@ def _damage(artifact: Reader, given: int) -> list[dict[str, str]]:
     if artifact.lost:
         whole = given + artifact.lost
         detail = f"The database is damaged: salvaged {given} of {whole} records."
-        found.append({"code": "corrupt", "detail": detail})
+        found.append({"code": "damaged", "detail": detail})
     if artifact.hurt:
         where = ", ".join(artifact.hurt)
         detail = f"Damage hides rows of {where}: what belongs to some records is missing."
-        found.append({"code": "corrupt", "detail": detail})
+        found.append({"code": "damaged", "detail": detail})
     return found

@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy.engine import URL
 
 from app.core.clock import boot_seconds, utcnow, wire
+from app.core.folding import fold, fold_foreign
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ async def _leave_as_it_is(_connection: object) -> None:
 
 
 def prepare_sqlite(connection: Any) -> None:
-    """Set up a new connection: WAL, foreign keys, and the clock functions of our SQL.
+    """Set up a new connection: WAL, foreign keys, and the functions of our SQL.
 
     Commits wait for the disk (FULL): what was acknowledged survives a loss of power.
     """
@@ -140,6 +141,8 @@ def prepare_sqlite(connection: Any) -> None:
     connection.create_function("headway_now", 0, lambda: wire(utcnow()), deterministic=True)
     connection.create_function("headway_later", 1, _later, deterministic=True)
     connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
+    connection.create_function("headway_fold", 1, fold, deterministic=True)
+    connection.create_function("headway_fold_foreign", 1, fold_foreign, deterministic=True)
 
 
 def hot_path(url: URL, dsn: str, application: str) -> PostgresTrips | SqliteTrips:

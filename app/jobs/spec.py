@@ -84,7 +84,8 @@ class Job(Generic[A]):
 
     `on_change` moves the domain's own status in the transaction that moves the job.
     `releasable` jobs are handed back at once when their worker stops; the others may finish
-    within SHUTDOWN_GRACE_SECONDS. `maintenance` jobs are forgotten after a day.
+    within SHUTDOWN_GRACE_SECONDS. `maintenance` jobs are forgotten after a day. `secret` jobs may
+    have a sealed secret, which goes in the transaction that ends them.
     """
 
     args_type: type[A]
@@ -95,6 +96,7 @@ class Job(Generic[A]):
     on_change: Hook | None = None
     releasable: bool = True
     maintenance: bool = False
+    secret: bool = False
 
     @property
     def kind(self) -> str:
@@ -114,6 +116,7 @@ def job(
     on_change: Hook | None = None,
     releasable: bool = True,
     maintenance: bool = False,
+    secret: bool = False,
 ) -> Callable[[Handler[A]], Job[A]]:
     """Describe the decorated coroutine as a job; its second parameter names the args class.
 
@@ -124,14 +127,17 @@ def job(
         on_change: see `Job`.
         releasable: see `Job`.
         maintenance: see `Job`.
+        secret: see `Job`; needs `on_change`, because the short way to an end tells nobody.
     """
 
     def describe(handler: Handler[A]) -> Job[A]:
         hints = {name: hint for name, hint in get_type_hints(handler).items() if name != "return"}
         args_type = hints[list(hints)[1]]
-        return Job(
-            args_type, handler, function, timeout, max_attempts, on_change, releasable, maintenance
-        )
+        rules = (on_change, releasable, maintenance, secret)
+        return Job(args_type, handler, function, timeout, max_attempts, *rules)
+
+    if secret and on_change is None:
+        raise ValueError(f"{function} may have a secret, so it needs on_change")
 
     return describe
 

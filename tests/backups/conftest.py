@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.backups import indexing
+from app.backups import domain_run
 from app.backups.sample import make_backup
 from app.resources import open_resources
 from tests.backups.house import BATCH, ROWS, House
@@ -30,7 +30,7 @@ def truth(sample: Sample) -> dict[str, int]:
 async def house(
     make_settings: MakeSettings, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:
-    monkeypatch.setattr(indexing, "BATCH", BATCH)
+    monkeypatch.setattr(domain_run, "BATCH", BATCH)
     root = tmp_path / "roots"
     root.mkdir()
     async with open_resources(make_settings(backup_roots=(root,))) as resources:

@@ -7,11 +7,13 @@ which the file is opened.
 Source: docs/formats.md, Opening a database.
 """
 
+import errno
 import re
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,6 +24,7 @@ from app.backups.parsers.opening import connect, prepare
 FETCH_SECONDS = 30.0  # one fetch of a batch takes milliseconds; longer is a bomb, not a backup
 MAX_PROBES = 200_000  # failing reads while salvaging one table: about two seconds
 _MAX_ROWID = 2**63 - 1
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 Row = tuple[Any, ...]
 
@@ -61,13 +64,16 @@ class Source:
             prefix="headway-source-", ignore_cleanup_errors=True
         )
         try:
-            file, parameters = prepare(path, wal, Path(self._scratch.name))
-            self._size_bytes = file.stat().st_size
-            self._deadline = time.monotonic() + fetch_seconds
-            self._db = connect(file, parameters, self._too_late)
+            with ExitStack() as pins:
+                file, parameters = prepare(path, wal, Path(self._scratch.name), pins)
+                self._size_bytes = file.stat().st_size
+                self._deadline = time.monotonic() + fetch_seconds
+                self._db = connect(file, parameters, self._too_late)
         except sqlite3.DatabaseError as error:
             raise Corrupt(f"{path.name} cannot be opened as a database: {error}.") from error
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             raise ListedButMissing(f"{path.name} cannot be read: {error.strerror}.") from error
         finally:
             # SQLite holds the private copy open; without a name it goes even if we are killed.

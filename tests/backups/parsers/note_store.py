@@ -87,7 +87,7 @@ class NoteStore(Tables):
 def body(text: str, *runs: bytes) -> bytes:
     """The body of a note."""
     note = field(2, text) + b"".join(field(5, run) for run in runs)
-    return gzip.compress(field(1, 0) + field(2, field(2, 0) + field(3, note)))
+    return gzip.compress(field(1, 0) + field(2, field(2, 0) + field(3, note)), mtime=0)
 
 
 def table(rows: list[list[str]], *, order: list[int] | None = None) -> bytes:
@@ -134,4 +134,4 @@ def table(rows: list[list[str]], *, order: list[int] | None = None) -> bytes:
     types = field(5, "com.apple.notes.ICTable") + field(5, "com.apple.CRDT.NSUUID")
     content = b"".join(field(3, one) for one in entries) + names + types
     content += b"".join(field(6, one) for one in ids)
-    return gzip.compress(field(2, field(1, 0) + field(3, content)))
+    return gzip.compress(field(2, field(1, 0) + field(3, content)), mtime=0)

@@ -193,7 +193,7 @@ def test_what_is_no_database_has_a_code_and_a_sentence(
     with pytest.raises(SourceError) as refusal:
         read(name, tmp_path / "x.db")
 
-    assert refusal.value.code == "corrupt"
+    assert refusal.value.code == "damaged"
     assert "x.db" in str(refusal.value)
 
 

@@ -180,7 +180,7 @@ def test_a_database_of_pictures_that_is_none_is_a_warning(
 
     assert [card.display_name for card in frame[1]] == ["Ada"]
     (warning,) = end[1]["warnings"]
-    assert warning["code"] == "corrupt"
+    assert warning["code"] == "damaged"
     assert "contact_images" in warning["detail"]
 
 
