@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from app.backups import domain_run, generations, listing
 from app.backups.domain_run import DomainRun
-from app.backups.jobs import IndexBackup
 from app.backups.item_models import Message, MessageAttachment, MessageConversation
+from app.backups.jobs import IndexBackup
 from app.backups.models import BackupArtifact
 from app.backups.sample import make_backup
 from app.core.processes import ChildDied, ChildPool

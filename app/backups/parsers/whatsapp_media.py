@@ -14,7 +14,7 @@ from typing import NamedTuple
 from app.backups.parsers.apple_time import EPOCH
 from app.backups.parsers.attachments import guess_type
 from app.backups.parsers.backup_files import Files
-from app.backups.parsers.cells import blob_of, line_of, place_of, size_of, text_of, time_of
+from app.backups.parsers.cells import blob_of, code_of, line_of, place_of, size_of, text_of, time_of
 from app.backups.parsers.jids import jid_of
 from app.backups.parsers.lookup import Lookup
 from app.backups.parsers.protobuf import Fields, ProtobufError, decode
@@ -106,7 +106,7 @@ class MediaItems:
             name or None,
             _mime_type(mime) or guess_type(None, name),
             size_of(size),
-            size_of(duration),
+            size_of(code_of(duration)),
             text_of(title),
             file_id,
             present,

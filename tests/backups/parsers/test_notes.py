@@ -26,8 +26,8 @@ from tests.backups.parsers.wire import field
 DOMAIN = "AppDomainGroup-group.com.apple.notes"
 LEGACY = {
     "ZNOTE": "ZTITLE, ZSUMMARY, ZBODY, ZSTORE, ZCREATIONDATE, ZMODIFICATIONDATE, ZDELETEDFLAG,"
-    " ZGUID, ZSERVERID",
-    "ZNOTEBODY": "ZCONTENT",
+    " ZGUID, ZSERVERID, ZISBOOKKEEPINGENTRY",
+    "ZNOTEBODY": "ZCONTENT, ZOWNER",
     "ZSTORE": "ZNAME, ZACCOUNT",
     "ZACCOUNT": "ZNAME",
 }
@@ -90,6 +90,26 @@ def test_the_account(store: NoteStore, columns: dict[str, Any], account: str | N
     store.note(**columns)
 
     assert read(store)[0].account == account
+
+
+def test_until_ios_10_a_table_joins_folders_and_notes(store: NoteStore) -> None:
+    note = store.note(body("Boat"), ZFOLDER=None, ZACCOUNT7=None)
+    store.note(body("nowhere"), ZFOLDER=None, ZACCOUNT7=None)
+    store.db.execute("ALTER TABLE ZICCLOUDSYNCINGOBJECT DROP COLUMN ZFOLDER")
+    store.db.execute("CREATE TABLE Z_12NOTES (Z_12FOLDERS, Z_9NOTES)")
+    store.db.execute("INSERT INTO Z_12NOTES VALUES (4, ?), ('x', NULL), (99, 98)", (note,))
+
+    assert [(one.folder, one.account) for one in read(store)] == [
+        ("Notes/2024", "iCloud"),
+        (None, None),
+    ]
+
+
+def test_a_body_may_name_its_note(store: NoteStore) -> None:
+    note = store.note(ZNOTEDATA=None)
+    store.add("ZICNOTEDATA", ZNOTE=note, ZDATA=body("Boat"))
+
+    assert [one.text for one in read(store)] == ["Boat"]
 
 
 def test_a_locked_note_has_a_title_only(store: NoteStore) -> None:
