@@ -12,7 +12,7 @@ from app.backups.parsers import jids
 from app.backups.parsers.artifact import BATCH, Artifact, Chain
 from app.backups.parsers.calendar import Calendar
 from app.backups.parsers.contacts import Contacts, read_pictured
-from app.backups.parsers.errors import SourceError
+from app.backups.parsers.errors import NotInBackup, SourceError
 from app.backups.parsers.jids import Known
 from app.backups.parsers.notes import Notes
 from app.backups.parsers.notes_legacy import LegacyNotes
@@ -42,7 +42,18 @@ class Request:
         Raises:
             SourceError: it cannot be opened.
         """
-        return self.open(self._request)
+        return self._open(self._request)
+
+    def only(self, name: str) -> Source:
+        """A further database that is all there is.
+
+        Raises:
+            SourceError: it is not there either, or cannot be opened.
+        """
+        named = (self._request.get("extra") or {}).get(name)
+        if named is None:
+            raise NotInBackup(f"there is neither a database nor {name}.")
+        return self._open(named)
 
     def beside(self, name: str, use: Callable[[Source], T], otherwise: U) -> T | U:
         """What `use` makes of a further database, if there is one that can be read."""
@@ -50,17 +61,12 @@ class Request:
         if named is None:
             return otherwise
         try:
-            return use(self.open(named))
+            return use(self._open(named))
         except SourceError as error:
             self.warnings.append({"code": error.code, "detail": f"{name}: {error}"})
             return otherwise
 
-    def open(self, named: dict[str, Any]) -> Source:
-        """A database by its "database" and "wal".
-
-        Raises:
-            SourceError: it cannot be opened.
-        """
+    def _open(self, named: dict[str, Any]) -> Source:
         wal = named.get("wal")
         source = Source(Path(named["database"]), Path(wal) if wal else None)
         return self._closing.enter_context(source)
@@ -136,7 +142,7 @@ def read_notes(request: dict[str, Any]) -> Iterator[Any]:
 
     def make(wanted: Request) -> Reader:
         if request.get("database") is None:
-            return LegacyNotes(wanted.open(request["extra"]["notes_legacy"]))
+            return LegacyNotes(wanted.only("notes_legacy"))
         notes = Notes(wanted.source, wanted.folder)
         legacy = wanted.beside("notes_legacy", LegacyNotes, None)
         return notes if legacy is None else Chain(notes, legacy)

@@ -1,7 +1,7 @@
 """What belongs to events: rules, exceptions, alarms, people and places, held in memory by owner.
 
 Reads `Recurrence`: frequency, interval, count, week_start, specifier, end_date, owner_id.
-`ExceptionDate`: owner_id, date. `Alarm`: calendaritem_owner_id, trigger_interval, trigger_date,
+`ExceptionDate`: owner_id, date. `Alarm`: calendaritem_owner_id or owner_id, trigger_interval, trigger_date,
 disabled. `Participant`: entity_type, status, identity_id, owner_id, email. `Identity`: display_name,
 first_name, last_name, address. `Location`: title, address, latitude, longitude, item_owner_id.
 
@@ -23,7 +23,10 @@ _RULES = Table(
     ("owner_id", "end_date", "frequency", "interval", "count", "week_start", "specifier"),
 )
 _EXCEPTIONS = Table("ExceptionDate", ("owner_id", "date"))
-_ALARMS = Table("Alarm", ("calendaritem_owner_id", "trigger_interval", "trigger_date", "disabled"))
+_ALARMS = Table(
+    "Alarm",
+    ("calendaritem_owner_id", "owner_id", "trigger_interval", "trigger_date", "disabled"),
+)
 _PARTICIPANTS = Table("Participant", ("owner_id", "entity_type", "status", "identity_id", "email"))
 _IDENTITIES = Table("Identity", ("display_name", "address", "first_name", "last_name"))
 _LOCATIONS = Table("Location", ("title", "address", "latitude", "longitude", "item_owner_id"))
@@ -89,8 +92,9 @@ class Alarms:
 
     def __init__(self, source: Source) -> None:
         self._of: dict[int, list[Alarm]] = {}
-        for _, owner, interval, date, disabled in all_rows(source, _ALARMS):
-            if type(owner) is int and disabled != 1:
+        for _, item, owner_6, interval, date, disabled in all_rows(source, _ALARMS):
+            owner = int_of(item) or int_of(owner_6)
+            if owner is not None and disabled != 1:
                 alarm = Alarm(_offset(interval), from_apple(date))
                 if alarm.at is not None:
                     alarm = Alarm(None, alarm.at)

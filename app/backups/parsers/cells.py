@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.backups.parsers.apple_time import from_apple
 
+_NUMBERS = frozenset({int, float})
 _SMALL = 2**31  # what an ordinary integer column takes
 
 
@@ -50,8 +51,7 @@ def blob_of(value: object) -> bytes | None:
 
 def time_of(value: object) -> datetime | None:
     """A time of the years 2001 to 2199; Apple's earlier ones mean "never"."""
-    at = from_apple(value)
-    return at if at is not None and at.year > 2000 else None
+    return from_apple(value) if type(value) in _NUMBERS and value > 0 else None  # type: ignore[operator]
 
 
 def place_of(latitude: object, longitude: object) -> tuple[float | None, float | None]:

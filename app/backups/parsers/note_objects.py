@@ -1,7 +1,8 @@
 """What is around the notes: accounts, folders, and which attachments and tags belong to which note.
 
 One wide table holds everything. What a row is stands in Z_ENT, whose numbers differ by version
-and are named in `Z_PRIMARYKEY`: Z_ENT, Z_NAME. Where that is gone, the columns of a row tell.
+and are named in `Z_PRIMARYKEY`: Z_ENT, Z_NAME. Where that is gone, the columns of a row tell. Until
+iOS 10 folders and notes are joined by `Z_<n>NOTES`: Z_<n>FOLDERS, Z_<m>NOTES.
 
 Reads `ZICCLOUDSYNCINGOBJECT`: Z_ENT, ZIDENTIFIER, ZTITLE2, ZNAME, ZPARENT, ZOWNER, ZFOLDERTYPE,
 ZNOTEDATA, ZNOTE, ZNOTE1, ZPARENTATTACHMENT, ZPARENTATTACHMENT1, ZTYPEUTI, ZTYPEUTI1, ZALTTEXT,
@@ -14,12 +15,12 @@ from typing import Any, NamedTuple
 
 from app.backups.parsers.artifact import all_rows
 from app.backups.parsers.cells import int_of, line_of
+from app.backups.parsers.core_data import Join, class_names, find_join, pairs
 from app.backups.parsers.note_records import Account, Folder
 from app.backups.parsers.source import Source, Table
 
 OBJECTS = "ZICCLOUDSYNCINGOBJECT"
 NOTE = "ICNote"
-_ENTITIES = Table("Z_PRIMARYKEY", ("Z_ENT", "Z_NAME"))
 _KINDS: dict[int | None, str] = {0: "normal", 3: "smart"}
 _TRASH = "TrashFolder-"
 _MAX_DEPTH = 20  # folders within folders, attachments within attachments
@@ -81,11 +82,7 @@ class Objects:
     """
 
     def __init__(self, source: Source) -> None:
-        self._classes = {
-            number: name
-            for _, number, name in all_rows(source, _ENTITIES)
-            if type(number) is int and isinstance(name, str)
-        }
+        self._classes = class_names(source)
         self.notes: set[int] = set()
         self.accounts: dict[int, Account] = {}
         self.media: dict[int, MediaFile] = {}
@@ -101,6 +98,12 @@ class Objects:
             if note is not None:
                 self._of_note.setdefault(note, []).append(rowid)
         self._attachments.clear()
+        self._joined = {note: folder for folder, note in pairs(source, _folder_join(source))}
+
+    def folder_of(self, note: int, folder: object) -> Folder | None:
+        """The folder of a note: the one it names, or the one that is joined to it."""
+        named = self.folders.get(folder) if type(folder) is int else None
+        return named or self.folders.get(self._joined.get(note, 0))
 
     def attachments_of(self, note: int) -> list[int]:
         """The rowids of the attachments of a note."""
@@ -110,9 +113,9 @@ class Objects:
         """The hashtags in a note, each once."""
         return self._tags.get(note, [])
 
-    def owner(self, folder: object) -> Account | None:
+    def owner(self, folder: int) -> Account | None:
         """The account of a folder."""
-        row = self._folders.get(folder) if type(folder) is int else None
+        row = self._folders.get(folder)
         return None if row is None else self.accounts.get(int_of(row.zowner) or 0)
 
     def _add(self, row: _Object) -> None:
@@ -185,6 +188,11 @@ class Objects:
 def _is_trash(row: _Object) -> bool:
     identifier = line_of(row.zidentifier)
     return row.zfoldertype == 1 or (identifier is not None and identifier.startswith(_TRASH))
+
+
+def _folder_join(source: Source) -> Join | None:
+    """Until iOS 10 a note could be in several folders, and names none."""
+    return None if "zfolder" in source.columns(OBJECTS) else find_join(source, "FOLDERS", "NOTES")
 
 
 def _class_of(row: _Object) -> str | None:

@@ -5,7 +5,7 @@ for the notes: ZIDENTIFIER, ZTITLE1, ZSNIPPET, ZFOLDER, ZNOTEDATA, ZISPASSWORDPR
 ZHASCHECKLIST, ZMARKEDFORDELETION, ZINVITATION, ZSERVERSHAREDATA, and all columns ZACCOUNT...,
 ZCREATIONDATE... and ZMODIFICATIONDATE..., whose numbers differ by version: the account is the one
 that is an account, the dates those that are set. Attachments: see `note_attachments`.
-`ZICNOTEDATA`: ZDATA.
+`ZICNOTEDATA`: ZNOTE, ZDATA.
 
 Source: docs/formats.md, Notes.
 """
@@ -19,11 +19,11 @@ from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.artifact import BATCH, Artifact, Batch
 from app.backups.parsers.cells import blob_of, int_of, line_of, text_of
 from app.backups.parsers.errors import UnsupportedSchema
-from app.backups.parsers.lookup import Lookup
+from app.backups.parsers.lookup import Companions
 from app.backups.parsers.note_attachments import NoteAttachments
 from app.backups.parsers.note_body import Body, read_body
 from app.backups.parsers.note_objects import OBJECTS, Objects
-from app.backups.parsers.note_records import Account, Note
+from app.backups.parsers.note_records import Account, Folder, Note
 from app.backups.parsers.protobuf import ProtobufError
 from app.backups.parsers.source import Row, Source, Table
 
@@ -43,7 +43,7 @@ _COLUMNS = (
 _NUMBERED = {
     name: re.compile(rf"{name}\d*") for name in ("zaccount", "zcreationdate", "zmodificationdate")
 }
-_BODIES = Table("ZICNOTEDATA", ("ZDATA",))
+_BODIES = Table("ZICNOTEDATA", ("ZNOTE", "ZDATA"))
 _CIPHERTEXT = b"bplist"  # an archive with the encrypted body, since iOS 16
 _AT_ONCE = 64  # bodies looked up together
 _NO_BODY = Body(None, [])
@@ -70,7 +70,7 @@ class Notes(Artifact[Note]):
         """
         if not source.columns(OBJECTS) or not source.columns(_BODIES.name):
             raise UnsupportedSchema("there are no notes in it: this is not a NoteStore.")
-        source.require(OBJECTS, ("Z_ENT", "ZNOTEDATA"))
+        source.require(OBJECTS, ("Z_ENT",))
         columns = source.columns(OBJECTS)
         self._numbered = {
             name: sorted(filter(pattern.fullmatch, columns), reverse=True)
@@ -81,7 +81,7 @@ class Notes(Artifact[Note]):
         super().__init__(source)
         self._objects = Objects(source)
         self.total = len(self._objects.notes)
-        self._bodies = Lookup(source, _BODIES)
+        self._bodies = Companions(source, _BODIES)
         self._attachments = NoteAttachments(source, folder, self._objects)
 
     @property
@@ -116,19 +116,20 @@ class Notes(Artifact[Note]):
                 for row in rows[start : start + _AT_ONCE]
             ]
             attached = self._attachments.fetch(rowid for rowid, _ in part)
-            bodies = self._bodies.fetch(named["ZNOTEDATA"] for _, named in part)
+            bodies = self._bodies.fetch({rowid: named["ZNOTEDATA"] for rowid, named in part})
             for rowid, named in part:
-                yield self._note(rowid, named, bodies, attached)
+                blob = blob_of(bodies[rowid][2]) if rowid in bodies else None
+                yield self._note(rowid, named, blob, attached)
 
     def _records(self, rows: list[Row]) -> list[Note]:
         return list(self._each(rows))
 
     def _note(
-        self, rowid: int, named: dict[str, Any], bodies: dict[int, Row], attached: dict[int, Row]
+        self, rowid: int, named: dict[str, Any], blob: bytes | None, attached: dict[int, Row]
     ) -> Note:
-        folder = self._objects.folders.get(int_of(named["ZFOLDER"]) or 0)
-        account = self._account(named)
-        body, locked = self._body(named, bodies)
+        folder = self._objects.folder_of(rowid, named["ZFOLDER"])
+        account = self._account(named, folder)
+        body, locked = self._body(named, blob)
         tables, attachments = self._attachments.of(rowid, account, attached, locked=locked)
         self.counts["tables"] += len(tables)
         text = "\n".join(one for one in (body.text, *tables) if one) or None
@@ -154,10 +155,8 @@ class Notes(Artifact[Note]):
             is_legacy=False,
         )
 
-    def _body(self, named: dict[str, Any], bodies: dict[int, Row]) -> tuple[Body, bool]:
+    def _body(self, named: dict[str, Any], blob: bytes | None) -> tuple[Body, bool]:
         """What is in a note, and whether it is locked."""
-        key = named["ZNOTEDATA"]
-        blob = blob_of(bodies[key][1]) if type(key) is int and key in bodies else None
         if named["ZISPASSWORDPROTECTED"] == 1 or (blob or b"").startswith(_CIPHERTEXT):
             return _NO_BODY, True
         if blob is None:
@@ -168,12 +167,12 @@ class Notes(Artifact[Note]):
             self.counts["undecodable"] += 1
             return _NO_BODY, False
 
-    def _account(self, named: dict[str, Any]) -> Account | None:
+    def _account(self, named: dict[str, Any], folder: Folder | None) -> Account | None:
         for column in self._numbered["zaccount"]:
             key = named[column]
             if type(key) is int and key in self._objects.accounts:
                 return self._objects.accounts[key]
-        return self._objects.owner(named["ZFOLDER"])
+        return None if folder is None else self._objects.owner(folder.id)
 
     def _first(self, named: dict[str, Any], name: str) -> object:
         return _first_set(named[column] for column in self._numbered[name])

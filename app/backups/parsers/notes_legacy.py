@@ -1,7 +1,7 @@
 """Notes of iOS 8 and before (`notes.sqlite`), which newer systems still keep beside the others.
 
 Reads `ZNOTE`: ZTITLE, ZSUMMARY, ZBODY, ZSTORE, ZCREATIONDATE, ZMODIFICATIONDATE, ZDELETEDFLAG,
-ZGUID, ZSERVERID. `ZNOTEBODY`: ZCONTENT. `ZSTORE`: ZNAME, ZACCOUNT. `ZACCOUNT`: ZNAME.
+ZGUID, ZSERVERID, ZISBOOKKEEPINGENTRY. `ZNOTEBODY`: ZOWNER, ZCONTENT. `ZSTORE`: ZNAME, ZACCOUNT. `ZACCOUNT`: ZNAME.
 
 Source: docs/formats.md, Notes.
 """
@@ -14,13 +14,13 @@ from typing import Any
 from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.artifact import BATCH, Artifact, Batch, all_rows
 from app.backups.parsers.cells import int_of, line_of, text_of
-from app.backups.parsers.lookup import Lookup
+from app.backups.parsers.lookup import Companions
 from app.backups.parsers.note_records import Account, Folder, Note
 from app.backups.parsers.notes import tally
 from app.backups.parsers.source import Row, Source, Table
 
 FIRST_ID = 2**40  # above all ids of the newer store, so that both can be read as one
-_BODIES = Table("ZNOTEBODY", ("ZCONTENT",))
+_BODIES = Table("ZNOTEBODY", ("ZOWNER", "ZCONTENT"))
 _STORES = Table("ZSTORE", ("ZNAME", "ZACCOUNT"))
 _ACCOUNTS = Table("ZACCOUNT", ("ZNAME",))
 
@@ -44,6 +44,7 @@ class LegacyNotes(Artifact[Note]):
             "ZDELETEDFLAG",
             "ZGUID",
             "ZSERVERID",
+            "ZISBOOKKEEPINGENTRY",
         ),
     )
 
@@ -54,9 +55,9 @@ class LegacyNotes(Artifact[Note]):
             UnsupportedSchema: this is no store of a kind we know.
             Corrupt: the schema is unreadable, or reading takes far too long.
         """
-        source.require("ZNOTE", ("ZTITLE", "ZBODY"))
+        source.require("ZNOTE", ("ZTITLE",))
         super().__init__(source)
-        self._bodies = Lookup(source, _BODIES)
+        self._bodies = Companions(source, _BODIES)
         self._accounts = {row[0]: line_of(row[1]) for row in all_rows(source, _ACCOUNTS)}
         self._stores = {
             rowid: (line_of(name), self._accounts.get(int_of(account) or 0))
@@ -82,12 +83,12 @@ class LegacyNotes(Artifact[Note]):
             yield Batch(notes, FIRST_ID + last)
 
     def _records(self, rows: list[Row]) -> list[Note]:
-        bodies = self._bodies.fetch(row[3] for row in rows)
+        bodies = self._bodies.fetch({row[0]: row[3] for row in rows})
         return [self._note(row, bodies) for row in rows]
 
     def _note(self, row: Row, bodies: dict[int, Row]) -> Note:
-        rowid, title, summary, body, store, created, modified, deleted, guid, server = row
-        content = bodies[body][1] if type(body) is int and body in bodies else None
+        rowid, title, summary, _, store, created, modified, deleted, guid, server, internal = row
+        content = bodies[rowid][2] if rowid in bodies else None
         folder, account = self._stores.get(int_of(store) or 0, (None, None))
         return Note(
             FIRST_ID + rowid,
@@ -102,7 +103,7 @@ class LegacyNotes(Artifact[Note]):
             pinned=False,
             locked=False,
             trashed=False,
-            tombstone=deleted == 1,
+            tombstone=deleted == 1 or internal == 1,
             shared=False,
             has_checklist=False,
             tags=[],

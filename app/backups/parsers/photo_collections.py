@@ -11,26 +11,20 @@ Z_<n>ASSETATTRIBUTES, Z_<m>KEYWORDS. `ZPERSON`: ZFULLNAME, ZDISPLAYNAME, ZMERGET
 Source: docs/formats.md, Photos.
 """
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
-
 from app.backups.parsers.artifact import all_rows
 from app.backups.parsers.cells import int_of, line_of
+from app.backups.parsers.core_data import find_join, pairs
 from app.backups.parsers.message_joins import Joins
 from app.backups.parsers.photo_records import Album, PhotoPerson
 from app.backups.parsers.source import Source, Table
 
-_ENTITIES = Table("Z_PRIMARYKEY", ("Z_ENT", "Z_NAME"))
-_ALBUM_ENTITIES = {"Album", "GenericAlbum"}
+_ALBUM_CLASSES = ("Album", "GenericAlbum")
 _ALBUMS = Table("ZGENERICALBUM", ("ZKIND", "ZTITLE", "ZUUID", "ZPARENTFOLDER", "ZTRASHEDSTATE"))
 _KEYWORDS = Table("ZKEYWORD", ("ZTITLE",))
 _PEOPLE = Table("ZPERSON", ("ZFULLNAME", "ZDISPLAYNAME", "ZMERGETARGETPERSON"))
 _FACES = Table(
     "ZDETECTEDFACE", ("ZASSET", "ZASSETFORFACE", "ZPERSON", "ZPERSONFORFACE", "ZISINTRASH")
 )
-_ALBUM_JOIN = re.compile(r"Z_\d+ASSETS", re.IGNORECASE)
-_KEYWORD_JOIN = re.compile(r"Z_\d+KEYWORDS", re.IGNORECASE)
 _KINDS = {
     2: "album",
     1505: "shared_album",
@@ -45,14 +39,6 @@ _INTERNAL = {3571, 3572, 3573, 3998, 3999}  # progress bars, and the roots of th
 _MAX_MERGES = 20  # of one person into another
 
 
-class _Join(NamedTuple):
-    """A table that joins two others: lower-case names of its two columns."""
-
-    table: str
-    left: str
-    right: str
-
-
 class Albums:
     """All albums, and those of each photo in 16 bytes a pair."""
 
@@ -60,8 +46,8 @@ class Albums:
         self._joins = Joins(last_photo, photos)
         rows = {row[0]: row for row in all_rows(source, _ALBUMS) if row[1] not in _INTERNAL}
         counts = dict.fromkeys(rows, 0)
-        join = _album_join(source)
-        for album, photo in _pairs(source, join):
+        join = find_join(source, "ALBUMS", "ASSETS", _ALBUM_CLASSES)
+        for album, photo in pairs(source, join):
             if album in rows:
                 counts[album] += 1
                 self._joins.add(photo, album)
@@ -91,7 +77,8 @@ class Keywords:
     def __init__(self, source: Source, last: int, photos: int) -> None:
         self._joins = Joins(last, photos)
         self._titles = {row[0]: line_of(row[1]) for row in all_rows(source, _KEYWORDS)}
-        for attributes, keyword in _pairs(source, _keyword_join(source)):
+        join = find_join(source, "ASSETATTRIBUTES", "KEYWORDS")
+        for attributes, keyword in pairs(source, join):
             self._joins.add(attributes, keyword)
 
     def of(self, attributes: int) -> list[str]:
@@ -141,37 +128,3 @@ def _merged(person: int, targets: dict[int, int | None]) -> int:
             break
         person = target
     return person
-
-
-def _pairs(source: Source, join: _Join | None) -> Iterator[tuple[int, int]]:
-    if join is not None:
-        for _, left, right in all_rows(source, Table(join.table, (join.left, join.right))):
-            if type(left) is int and type(right) is int:
-                yield left, right
-
-
-def _album_join(source: Source) -> _Join | None:
-    """The table that joins albums and photos; the one whose number is that of albums, if several."""
-    numbers = {
-        str(number)
-        for _, number, name in all_rows(source, _ENTITIES)
-        if isinstance(name, str) and name in _ALBUM_ENTITIES
-    }
-    found = []
-    for table in source.tables(_ALBUM_JOIN):
-        number = table[2:-6]
-        columns = source.columns(table)
-        photos = sorted(filter(re.compile(r"z_\d+assets").fullmatch, columns))
-        if f"z_{number}albums" in columns and photos:
-            found.append((number not in numbers, _Join(table, f"z_{number}albums", photos[0])))
-    return min(found)[1] if found else None
-
-
-def _keyword_join(source: Source) -> _Join | None:
-    for table in source.tables(_KEYWORD_JOIN):
-        columns = source.columns(table)
-        left = sorted(filter(re.compile(r"z_\d+assetattributes").fullmatch, columns))
-        right = sorted(filter(re.compile(r"z_\d+keywords").fullmatch, columns))
-        if left and right:
-            return _Join(table, left[0], right[0])
-    return None

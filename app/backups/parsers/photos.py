@@ -13,6 +13,7 @@ Source: docs/formats.md, Photos.
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.artifact import Artifact
@@ -169,7 +170,7 @@ class Photos(Artifact[Photo]):
         caption = captions.get(more.rowid)
         return Photo(
             rowid,
-            line_of(raw.zuuid) or f"asset-{rowid}",
+            _uuid(raw.zuuid) or f"asset-{rowid}",
             filename,
             directory,
             "video" if raw.zkind == _VIDEO else "photo",
@@ -232,6 +233,13 @@ def _subtype(raw: RawAsset) -> str:
     if raw.zisdetectedscreenshot == 1:
         return "screenshot"
     return "animated" if raw.zuniformtypeidentifier == _GIF else named
+
+
+def _uuid(value: object) -> str | None:
+    """An identifier, which iOS 6 has stored as its 16 bytes."""
+    if type(value) is bytes and len(value) == 16:
+        return str(UUID(bytes=value)).upper()
+    return line_of(value)
 
 
 def _zone_offset(value: object) -> int | None:

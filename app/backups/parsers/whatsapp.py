@@ -143,12 +143,11 @@ class WhatsApp(Artifact[Message]):
         counts = self.counts
         counts.update(message.kind for message in records)
         counts["messages"] += len(records)
-        for one in records:
-            counts["attachments"] += len(one.attachments)
-            counts["reactions"] += len(one.reactions)
-            counts["replies"] += one.reply_to_stanza_id is not None
-            counts["starred"] += one.starred
-            counts["without_chat"] += one.chat_id is None
+        counts["attachments"] += sum(len(one.attachments) for one in records)
+        counts["reactions"] += sum(len(one.reactions) for one in records)
+        counts["replies"] += sum(1 for one in records if one.reply_to_stanza_id)
+        counts["starred"] += sum(one.starred for one in records)
+        counts["without_chat"] += sum(1 for one in records if one.chat_id is None)
 
 
 def _event(raw: RawMessage) -> GroupEvent:

@@ -11,7 +11,7 @@ Source: docs/formats.md, WhatsApp.
 from datetime import datetime
 
 from app.backups.parsers.artifact import all_rows
-from app.backups.parsers.cells import code_of, float_of, line_of, time_of
+from app.backups.parsers.cells import code_of, line_of, time_of
 from app.backups.parsers.jids import People, is_person, jid_of, name_of, pair, title_of
 from app.backups.parsers.source import Row, Source, Table
 from app.backups.parsers.whatsapp_records import Chat, Participant, Person
@@ -44,6 +44,8 @@ _MEMBERS = Table(
 )
 _DATES = Table("ZWAMESSAGE", ("ZCHATSESSION", "ZMESSAGEDATE"))
 _TYPES = {0: "direct", 1: "group", 2: "broadcast", 3: "status", 4: "community"}
+_NUMBERS = frozenset({int, float})
+_NEVER = 6.3e9  # seconds: the year 2200
 _SERVERS = {"g.us": "group", "newsletter": "channel", "broadcast": "broadcast"}
 
 
@@ -121,9 +123,8 @@ class Chats:
             total += 1
             if type(chat) is int and chat in counts:
                 counts[chat] += 1
-                at = float_of(date)
-                if at is not None and at > latest[chat] and time_of(date):
-                    latest[chat] = at
+                if type(date) in _NUMBERS and latest[chat] < date < _NEVER:
+                    latest[chat] = date
         return total, counts, latest
 
     def _chat(self, row: Row) -> Chat:

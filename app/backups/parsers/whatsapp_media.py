@@ -8,13 +8,13 @@ Source: docs/formats.md, WhatsApp.
 """
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from app.backups.parsers.apple_time import EPOCH
 from app.backups.parsers.attachments import guess_type
 from app.backups.parsers.backup_files import Files
-from app.backups.parsers.cells import blob_of, line_of, place_of, size_of, text_of, time_of
+from app.backups.parsers.cells import blob_of, code_of, line_of, place_of, size_of, text_of, time_of
 from app.backups.parsers.jids import jid_of
 from app.backups.parsers.lookup import Lookup
 from app.backups.parsers.protobuf import Fields, ProtobufError, decode
@@ -98,7 +98,7 @@ class MediaItems:
     def _attachment(self, row: Row, kind: str) -> Attachment:
         _, stored, mime, _, title, size, duration, *_ = row
         path = line_of(stored)
-        name = path and PurePosixPath(path).name
+        name = path and path.rpartition("/")[2]
         if kind == "document":
             name, title = line_of(title) or name, None
         file_id, present = self._files.find(path and _ROOM + path.lstrip("/"))
@@ -106,7 +106,7 @@ class MediaItems:
             name or None,
             _mime_type(mime) or guess_type(None, name),
             size_of(size),
-            size_of(duration),
+            size_of(code_of(duration)),
             text_of(title),
             file_id,
             present,

@@ -17,7 +17,7 @@ OBJECT = (
 )
 TABLES = {
     "ZICCLOUDSYNCINGOBJECT": OBJECT,
-    "ZICNOTEDATA": "ZDATA",
+    "ZICNOTEDATA": "ZNOTE, ZDATA",
     "Z_PRIMARYKEY": "Z_ENT, Z_NAME",
 }
 HASHTAG = "com.apple.notes.inlinetextattachment.hashtag"

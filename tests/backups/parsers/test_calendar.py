@@ -105,6 +105,14 @@ def test_an_occurrence_names_its_series(agenda: Agenda) -> None:
     assert (moved.rrule, moved.uid) == (None, first.uid)
 
 
+def test_alarms_of_ios_6_name_their_owner_differently(agenda: Agenda) -> None:
+    one = agenda.event()
+    agenda.db.execute("ALTER TABLE Alarm RENAME COLUMN calendaritem_owner_id TO owner_id")
+    agenda.add("Alarm", owner_id=one, trigger_interval=-60)
+
+    assert read(agenda)[0].alarms == [Alarm(-60, None)]
+
+
 def test_several_rules_are_lines(agenda: Agenda) -> None:
     one = agenda.event()
     for frequency in (1, 99, 3):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.backups.parsers.backup_files import file_id
-from app.backups.parsers.errors import UnsupportedSchema
+from app.backups.parsers.errors import NotInBackup, UnsupportedSchema
 from app.backups.parsers.note_body import MAX_BODY_BYTES, Body, read_body, read_table
 from app.backups.parsers.note_records import Attachment, Folder, Note
 from app.backups.parsers.notes import Notes
@@ -26,8 +26,8 @@ from tests.backups.parsers.wire import field
 DOMAIN = "AppDomainGroup-group.com.apple.notes"
 LEGACY = {
     "ZNOTE": "ZTITLE, ZSUMMARY, ZBODY, ZSTORE, ZCREATIONDATE, ZMODIFICATIONDATE, ZDELETEDFLAG,"
-    " ZGUID, ZSERVERID",
-    "ZNOTEBODY": "ZCONTENT",
+    " ZGUID, ZSERVERID, ZISBOOKKEEPINGENTRY",
+    "ZNOTEBODY": "ZCONTENT, ZOWNER",
     "ZSTORE": "ZNAME, ZACCOUNT",
     "ZACCOUNT": "ZNAME",
 }
@@ -90,6 +90,26 @@ def test_the_account(store: NoteStore, columns: dict[str, Any], account: str | N
     store.note(**columns)
 
     assert read(store)[0].account == account
+
+
+def test_until_ios_10_a_table_joins_folders_and_notes(store: NoteStore) -> None:
+    note = store.note(body("Boat"), ZFOLDER=None, ZACCOUNT7=None)
+    store.note(body("nowhere"), ZFOLDER=None, ZACCOUNT7=None)
+    store.db.execute("ALTER TABLE ZICCLOUDSYNCINGOBJECT DROP COLUMN ZFOLDER")
+    store.db.execute("CREATE TABLE Z_12NOTES (Z_12FOLDERS, Z_9NOTES)")
+    store.db.execute("INSERT INTO Z_12NOTES VALUES (4, ?), ('x', NULL), (99, 98)", (note,))
+
+    assert [(one.folder, one.account) for one in read(store)] == [
+        ("Notes/2024", "iCloud"),
+        (None, None),
+    ]
+
+
+def test_a_body_may_name_its_note(store: NoteStore) -> None:
+    note = store.note(ZNOTEDATA=None)
+    store.add("ZICNOTEDATA", ZNOTE=note, ZDATA=body("Boat"))
+
+    assert [one.text for one in read(store)] == ["Boat"]
 
 
 def test_a_locked_note_has_a_title_only(store: NoteStore) -> None:
@@ -314,6 +334,11 @@ def test_old_notes_come_after_the_new_ones(store: NoteStore, tmp_path: Path) -> 
     assert [one.id for frame in alone for one in frame[1]] == [FIRST_ID + 1, FIRST_ID + 2]
     assert (head[1]["total"], end[1]["counts"]["notes"]) == (3, 3)
     assert len(head[1]["accounts"]) == 2
+
+
+def test_no_notes_at_all_are_not_in_the_backup() -> None:
+    with pytest.raises(NotInBackup):
+        list(read_notes({"database": None}))
 
 
 @pytest.mark.parametrize(

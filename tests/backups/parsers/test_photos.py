@@ -184,6 +184,16 @@ def test_a_photo_of_before_2001_has_its_time(library: Library) -> None:
     assert read(library)[0].taken_at == datetime(1970, 1, 2, tzinfo=UTC)
 
 
+def test_ios_6_has_identifiers_as_bytes(library: Library) -> None:
+    library.photo(ZUUID=bytes(range(16)))
+    library.photo(ZUUID=b"short")
+
+    assert [photo.uuid for photo in read(library)] == [
+        "00010203-0405-0607-0809-0A0B0C0D0E0F",
+        "asset-2",
+    ]
+
+
 def test_files_are_looked_for_where_backups_keep_them(library: Library, tmp_path: Path) -> None:
     library.photo()
     library.photo(ZDIRECTORY="PhotoData/CPLAssets/group1")
