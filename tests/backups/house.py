@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from app.backups import generations, store
 from app.backups.domain_run import DomainRun
 from app.backups.domains import DOMAINS, TABLES
+from app.backups.item_models import Message
 from app.backups.jobs import IndexBackup, index_backup, purge_backup
 from app.backups.manifest import LOGICAL_FILES, compute_file_id
 from app.backups.models import ArtifactSearchIndex, Backup
@@ -104,6 +105,22 @@ class House:
                 rows = (await session.execute(statement.order_by(*columns[:2]))).all()
                 tables.append([tuple(row) for row in rows])
         return tables
+
+    def execute(self, folder: Path, name: str, sql: str) -> None:
+        """Change one database of a backup."""
+        file_id = compute_file_id(*LOGICAL_FILES[name])
+        with closing(sqlite3.connect(folder / file_id[:2] / file_id)) as db:
+            db.execute(sql)
+            db.commit()
+
+    async def names(self, backup_id: UUID) -> set[str | None]:
+        """Who has sent the messages that readers see."""
+        live = generations.live(backup_id, "messages")
+        statement = select(Message.sender_name).where(
+            Message.backup_id == backup_id, Message.generation == live
+        )
+        async with self.resources.db.reading() as session:
+            return set((await session.execute(statement)).scalars())
 
     async def stored(self) -> int:
         """Bulk rows of all backups and generations."""

@@ -15,7 +15,9 @@ from app.backups.item_models import Message, MessageAttachment, MessageConversat
 from app.backups.jobs import IndexBackup
 from app.backups.models import BackupArtifact
 from app.backups.sample import make_backup
+from app.backups.search import by_words
 from app.core.processes import ChildDied, ChildPool
+from app.core.search import Asked, parse
 from tests.backups.house import (
     ROWS,
     Gate,
@@ -99,6 +101,10 @@ async def test_readers_see_whole_generations_only(
     await house.index(backup_id)
     add_message(folder)
     seen: set[int] = set()
+    searched: set[int] = set()
+    asked = Asked(parse("station"), "station", None, best=1)
+    async with house.resources.db.reading() as session:
+        before = (await by_words(house.resources, session, asked)).total
     done = asyncio.Event()
 
     async def look() -> None:
@@ -111,7 +117,9 @@ async def test_readers_see_whole_generations_only(
                 rows, total = await listing.page(
                     session, backup_id, listing.LISTS["messages"], 5, ROWS // 2
                 )
+                found = await by_words(house.resources, session, asked)
             seen.add(total)
+            searched.add(found.total)
             assert len(rows) == 5
 
     reader = asyncio.create_task(look())
@@ -120,6 +128,7 @@ async def test_readers_see_whole_generations_only(
     await reader
 
     assert seen <= {truth["messages"], truth["messages"] + 1}
+    assert searched == {before}
 
 
 async def test_a_dying_child_costs_its_domain_and_not_the_worker(
