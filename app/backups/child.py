@@ -5,6 +5,7 @@ that it is known how much there is, and then read them (`reading`, `reading_arti
 """
 
 import gc
+import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -44,6 +45,7 @@ def answer(request: dict[str, Any]) -> Iterator[Any]:
 
 
 def _begin(name: str, request: dict[str, Any]) -> int:
+    tempfile.tempdir = request["room"]  # copies go with the job, also when it is killed
     frames = READS[name](request)
     head = next(frames)
     _begun[name] = request, chain([head], frames)
@@ -55,6 +57,7 @@ def _read(name: str, request: dict[str, Any]) -> Iterator[bytes]:
     """Frames of the reading that was begun, unless another one is wanted."""
     begun, frames = _begun.pop(name, ({}, iter(())))
     if begun != request:
+        tempfile.tempdir = request["room"]
         frames = READS[name](request)
     gc.disable()  # a third of the time would go into looking for garbage in what is alive
     for frame in frames:

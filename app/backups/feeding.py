@@ -187,7 +187,7 @@ def _together(texts: tuple[Any, ...]) -> _Element:
     whole: _Element = first
     for one in rest:
         whole = whole + "\n" + one
-    return func.trim(func.replace(whole, "\ufffc", ""), " \n")
+    return func.trim(func.replace(whole, "\ufffc", " "), " \n")
 
 
 def _sqlite_terms(items: Subquery) -> _Element:

@@ -31,8 +31,8 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     """Look at a backup, and decrypt what is to be read of an encrypted one.
 
     Args:
-        request: "path", a folder, or "artifacts", {logical name: path}; of an encrypted folder
-            "password", and "room", an empty private folder for what is decrypted.
+        request: "path", a folder, or "artifacts", {logical name: path}; "room", an empty private
+            folder for whatever has to be copied; of an encrypted folder "password".
 
     Returns:
         "device", "ios_version", "udid", "backed_up_at", "encrypted", "folder"; "warnings" as
@@ -45,12 +45,13 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
         SourceError: this is no backup, or not one that can be read.
     """
     if request.get("artifacts") is not None:
-        return _look_at_files(request["artifacts"])
+        return _look_at_files(request["artifacts"], request["room"])
     folder = BackupFolder(Path(request["path"]))
     if folder.encrypted and request.get("password") is not None:
         folder.unlock(request["password"], Path(request["room"]))
     locked = folder.encrypted and request.get("password") is None
-    found = {} if locked else {name: _found(_Folder(folder), name) for name in ARTIFACTS}
+    source = _Folder(folder, request["room"])
+    found = {} if locked else {name: _found(source, name) for name in ARTIFACTS}
     return {
         "device": folder.device_name,
         "ios_version": folder.ios_version,
@@ -84,7 +85,7 @@ def fingerprint(paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _look_at_files(artifacts: dict[str, str]) -> dict[str, Any]:
+def _look_at_files(artifacts: dict[str, str], room: str) -> dict[str, Any]:
     given = {ALIASES.get(name, name) for name in artifacts}
     return {
         "device": None,
@@ -94,14 +95,17 @@ def _look_at_files(artifacts: dict[str, str]) -> dict[str, Any]:
         "encrypted": False,
         "folder": None,
         "warnings": [],
-        "found": {name: _found(_Files(artifacts), name) for name in ARTIFACTS if name in given},
+        "found": {
+            name: _found(_Files(artifacts, room), name) for name in ARTIFACTS if name in given
+        },
     }
 
 
 class _Folder:
     """Databases of a backup's folder."""
 
-    def __init__(self, folder: BackupFolder) -> None:
+    def __init__(self, folder: BackupFolder, room: str) -> None:
+        self.room = room
         self.path: str | None = str(folder.path)
         self.manifest = [str(folder.path / "Manifest.db")]
         self._folder = folder
@@ -122,7 +126,8 @@ class _Files:
     path: str | None = None
     manifest: tuple[str, ...] = ()
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    def __init__(self, files: Mapping[str, str], room: str) -> None:
+        self.room = room
         self._files = files
 
     def artifact(self, name: str) -> Artifact:
@@ -144,6 +149,7 @@ def _found(source: _Folder | _Files, name: str) -> dict[str, Any]:
             **_readable(source, artifact),
             "folder": source.path,
             "business": business,
+            "room": source.room,
             "extra": {one.name: _readable(source, one) for one in beside},
         }
     except SourceError as error:

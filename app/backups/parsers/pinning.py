@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _DESCRIPTORS = Path("/proc/self/fd")  # Linux; elsewhere the last look is just before the opening
-_PINS = hasattr(os, "O_NOFOLLOW") and os.open in os.supports_dir_fd and _DESCRIPTORS.is_dir()
+_PINS = hasattr(os, "O_PATH") and os.open in os.supports_dir_fd and _DESCRIPTORS.is_dir()
 
 Opened = tuple[int, int, int]  # descriptor, device, inode
 
@@ -67,13 +67,15 @@ def descriptors() -> set[Opened]:
 
 
 def _open(path: Path) -> int:
-    # O_NONBLOCK: a pipe would keep us waiting for somebody who writes.
+    # O_NONBLOCK: a pipe would keep us waiting for somebody who writes. O_PATH: folders on the way
+    # need not be readable.
     final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    at = os.open(path.anchor, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    walk = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    at = os.open(path.anchor, walk)
     for number, name in enumerate(path.parts[1:], 2):
         last = number == len(path.parts)
         try:
-            step = os.open(name, final if last else final | os.O_DIRECTORY, dir_fd=at)
+            step = os.open(name, final if last else walk, dir_fd=at)
         finally:
             os.close(at)
         at = step
