@@ -58,12 +58,7 @@ class Best:
         return min(run.stages.get(name, 0.0) for run in self.runs)
 
 
-async def index(house: House, folder: Path) -> tuple[UUID, Run]:
-    backup_id = await house.register(folder)
-    return backup_id, await again(house, backup_id)
-
-
-async def again(house: House, backup_id: UUID) -> Run:
+async def index(house: House, backup_id: UUID) -> Run:
     watch = asyncio.create_task(_peak())
     began = time.monotonic()
     row = await house.index(backup_id)
@@ -132,12 +127,13 @@ async def house_at(url: str, folder: Path, data: Path) -> AsyncIterator[House]:
 
 
 async def measure(url: str, folder: Path, data: Path) -> Best:
-    best = Best()
+    best, backup_id = Best(), None
     async with house_at(url, folder, data) as house:
         for _ in range(ROUNDS):
-            backup_id, run = await index(house, folder)
-            best.runs.append(run)
-        best.unchanged = (await again(house, backup_id)).seconds
+            backup_id = await house.register(folder)
+            best.runs.append(await index(house, backup_id))
+        assert backup_id is not None
+        best.unchanged = (await index(house, backup_id)).seconds
     return best
 
 

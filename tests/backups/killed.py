@@ -31,7 +31,7 @@ async def main(url: str, data: str, root: str, batch: int, fatal: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(ctx, **how)
 
-    JobContext.step = step  # type: ignore[method-assign]
+    JobContext.step = step  # type: ignore[method-assign, assignment]
     settings = Settings(
         _env_file=None,
         data_dir=Path(data),
@@ -47,4 +47,5 @@ async def main(url: str, data: str, root: str, batch: int, fatal: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])))
+    url, data, root, batch, step = sys.argv[1:]
+    asyncio.run(main(url, data, root, int(batch), int(step)))

@@ -25,7 +25,13 @@ class Lock:
         first = hashlib.pbkdf2_hmac("sha256", password.encode(), more_salt, _ROUNDS, 32)
         key = hashlib.pbkdf2_hmac("sha1", first, salt, _ROUNDS, 32)
         self._keys = {number: self.bytes(32) for number in _CLASSES}
-        bag = [("VERS", 5), ("TYPE", 1), ("UUID", b"u" * 16), ("WRAP", 1), ("SALT", salt)]
+        bag: list[tuple[str, bytes | int]] = [
+            ("VERS", 5),
+            ("TYPE", 1),
+            ("UUID", b"u" * 16),
+            ("WRAP", 1),
+            ("SALT", salt),
+        ]
         bag += [("ITER", _ROUNDS), ("DPIC", _ROUNDS), ("DPSL", more_salt)]
         for number, one in self._keys.items():
             bag += [("UUID", bytes(16)), ("CLAS", number), ("WRAP", 2), ("KTYP", 0)]

@@ -48,6 +48,7 @@ async def test_everything_is_read_with_the_password(site: Site) -> None:
     backup = (await ada.get(f"/backups/{posted['backup_id']}")).json()
     job = await site.house.jobs.row(posted["job_id"])
     assert (backup["status"], backup["warnings"]) == ("INDEXED", [])
+    assert job.result is not None
     assert job.result["domains"] == outcomes("indexed")
     counts = counts_of(site.truth)
     assert {name: backup["counts"][name] for name in counts} == counts
@@ -75,6 +76,7 @@ async def test_an_unchanged_encrypted_backup_is_skipped(site: Site) -> None:
     await site.house.jobs.run_all()
 
     job = await site.house.jobs.row(again.json()["job_id"])
+    assert job.result is not None
     assert job.result["domains"] == outcomes("unchanged")
 
 

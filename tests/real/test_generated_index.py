@@ -78,6 +78,7 @@ async def index(house: House, folder: Path, password: str | None = None) -> UUID
     await house.jobs.run_all()
     row = await house.jobs.row(stored.id)
     assert (row.status, row.error_message) == ("completed", None)
+    assert row.result is not None
     assert row.result["warnings"] == []
     assert row.processed_items == row.total_items
     return backup_id
