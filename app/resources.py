@@ -1,5 +1,6 @@
 """What a process lends to its jobs and requests, opened and closed in one place."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from app.blobs import Blobs, open_blobs
 from app.core.clock import Clock, utcnow
 from app.core.db import Database
+from app.core.scratch import sweep
 from app.embedding import Embedder, open_embedder
 from app.mail import Mailer, open_mailer
 from app.settings import Settings, load_settings
@@ -34,6 +36,7 @@ async def open_resources(settings: Settings | None = None) -> AsyncGenerator[Res
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url)
         stack.push_async_callback(db.close)
+        await asyncio.to_thread(sweep, settings.data_dir / "scratch")  # of those that were killed
         embedder = embedder_of(settings)
         stack.push_async_callback(embedder.aclose)
         yield Resources(

@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +24,6 @@ from app.cli.progress import Board, board, follow, items
 from app.core import loops
 
 app = typer.Typer()
-
-_QUESTION = "What can people watch?"
 
 _Asked = dict[str, str]
 """Names by job id."""
@@ -101,12 +100,12 @@ async def _demo(
                 )
             jobs = [job for chain in chains for job in chain]
             facts = await _facts(api, wanted)
-            found = await api.ask("GET", "/search", params={"q": _QUESTION, "limit": 3})
+            found = await _found(api, given.questions)
     report = {
         "ok": all(job["status"] == "completed" for job in jobs),
         "jobs": jobs,
         "facts": facts,
-        "search": {"question": _QUESTION, **found},
+        "found": found,
         "seconds": round(time.monotonic() - began, 1),
     }
     if not as_json:
@@ -142,18 +141,35 @@ async def _to_the_end(api: HttpJobs, job_id: str, names: _Asked, shown: Board) -
 
 async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
     """What is there now, read back over HTTP."""
-    facts = {"messages": 0, "conversations": 0, "pages": 0, "chunks": 0}
-    facts["notes"] = (await api.ask("GET", "/notes", params={"limit": 1}))["total"]
+    notes = await api.ask("GET", "/notes", params={"limit": 1})
+    facts: dict[str, int] = {"pages": 0, "chunks": 0, "written_notes": notes["total"]}
     for path, _name in wanted:
         if path.startswith("/backups/"):
-            counts = (await api.ask("GET", path))["counts"]
-            facts["messages"] += counts["messages"]
-            facts["conversations"] += counts["conversations"]
+            for name, count in (await api.ask("GET", path))["counts"].items():
+                facts[name] = facts.get(name, 0) + count
         else:
             page = await api.ask("GET", f"{path}/pages", params={"limit": 1})
             facts["pages"] += page["total"]
             facts["chunks"] += (await api.ask("GET", path))["chunk_count"]
     return facts
+
+
+async def _found(api: HttpJobs, questions: Sequence[str]) -> list[dict[str, Any]]:
+    """The first thing that each question finds, over everything together."""
+    found = []
+    for question in questions:
+        answer = await api.ask("GET", "/search", params={"q": question, "limit": 1})
+        first = answer["results"][0] if answer["results"] else {}
+        found.append(
+            {
+                "q": question,
+                "total": answer["total"],
+                "kind": first.get("kind"),
+                "title": first.get("title"),
+                "snippet": first.get("snippet"),
+            }
+        )
+    return found
 
 
 def _print(report: dict[str, Any], names: _Asked) -> None:
@@ -164,14 +180,11 @@ def _print(report: dict[str, Any], names: _Asked) -> None:
     )
     facts = report["facts"]
     console().print()
-    print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
-    print(f"           {facts['pages']:,} pages of text in {facts['chunks']:,} chunks")
-    print(f"           {facts['notes']:,} notes")
-    found = report["search"]
-    print(f"Search:    {found['question']!r} finds {found['total']:,}, by {found['mode']} search")
-    for hit in found["results"]:
-        page = f", page {hit['page_number']}" if hit["page_number"] else ""
-        print(f"           {hit['kind']} {hit['title']}{page}: {hit['snippet'][:60]}")
+    print("Over HTTP: " + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in facts.items()))
+    if report["found"]:
+        console().print()
+        rows = ((f["q"], f["kind"], f["title"], f["snippet"]) for f in report["found"])
+        print_table(("search", "finds a", "called", "that says"), rows)
     print(f"All in {report['seconds']} s")
 
 

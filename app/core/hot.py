@@ -24,6 +24,9 @@ T = TypeVar("T")
 BUSY_SECONDS = 4.0  # how long SQLite waits for another process's write before it gives up
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _POOL = 4
+# A bulk load writes less: more of its indexes fit into the cache,
+# and a checkpoint finds more than one change on a page.
+_BULK = ("cache_size=-8192", "wal_autocheckpoint=8000")
 
 
 class PostgresTrips:
@@ -134,7 +137,8 @@ def prepare_sqlite(connection: Any) -> None:
     Commits wait for the disk (FULL): what was acknowledged survives a loss of power.
     """
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    for pragma in (*pragmas, *_BULK):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     # Deterministic within one statement, so that SQLite asks once and can use an index.

@@ -89,6 +89,7 @@ class Hit(NamedTuple):
     backup_id: UUID | None = None
     document_id: UUID | None = None
     page_number: int | None = None
+    person: str | None = None  # who said it, or whose it is
 
     @property
     def place(self) -> tuple[str, UUID, int | None]:

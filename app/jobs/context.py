@@ -22,7 +22,7 @@ from app.core.failpoints import failpoint
 from app.core.passing import OUTAGE_PATIENCE, patiently
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
-from app.jobs.store import steps
+from app.jobs.store import secrets, steps
 from app.jobs.store.claim import Claim
 from app.jobs.store.moves import Ending, tell
 from app.resources import Resources
@@ -159,6 +159,12 @@ class JobContext:
         self.ended = step.ends and not asked_to_stop
         if asked_to_stop:
             raise JobCancelled(f"job {self.job_id} was asked to stop")
+
+    async def secret(self) -> str | None:
+        """What was sealed for this job when it was asked for; None where nothing was."""
+        key = self.resources.settings.secret()
+        async with self.resources.db.reading() as session:
+            return await secrets.read(session, key, self.job_id)
 
     def renewed(self, asked: float) -> None:
         """Note that the lease was renewed by a statement sent at `asked`, by the boot clock."""

@@ -25,7 +25,7 @@ from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order
 from app.jobs.spec import Change
 from app.jobs.states import JobStatus
-from app.jobs.store import people, sweep
+from app.jobs.store import people, secrets, sweep
 from app.jobs.store.claim import Claim
 from app.jobs.store.insert import next_ring
 from app.jobs.store.moves import (
@@ -212,6 +212,7 @@ class Ledger:
         """What follows a move, in its transaction: the hooks, and rings after the commit."""
         for each in moved:
             await self._tell_hook(session, each.change)
+        await self._forget_secrets(session, moved)
         again = [m for m in moved if m.change.status is JobStatus.QUEUED]
         if again:
             numbers = await next_ring(session, [m.change.job_id for m in again])
@@ -223,6 +224,14 @@ class Ledger:
             if head is not None and head.id not in {m.change.job_id for m in again}:
                 numbers = await next_ring(session, [head.id])
                 self._ring(session, head.id, numbers, head.kind, head.queue, head)
+
+    async def _forget_secrets(self, session: AsyncSession, moved: Sequence[Moved]) -> None:
+        ended = [m.change for m in moved if m.change.status.ended]
+        known = self._queue.registry
+        # A kind that this process does not know may have a secret too.
+        job_ids = [c.job_id for c in ended if c.kind not in known or known[c.kind].secret]
+        if job_ids:
+            await secrets.forget(session, job_ids)
 
     def _ring(
         self,

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.backups import search as artifacts
 from app.core.search import Asked, Found
 from app.documents import search as documents
 from app.notes import search as notes
@@ -28,6 +29,7 @@ _DOCUMENTS = frozenset({"document"})
 
 # Another domain's legs go beside these: its words, its meaning by vectors of the same model.
 LEGS: Sequence[Leg] = (
+    Leg("backup words", "keyword", artifacts.KINDS, artifacts.by_words),
     Leg("document words", "keyword", _DOCUMENTS, documents.by_words),
     Leg("document pieces", "keyword", _DOCUMENTS, documents.by_pieces),
     Leg("document meaning", "semantic", _DOCUMENTS, documents.by_meaning),

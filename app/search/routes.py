@@ -14,6 +14,7 @@ from app.search.legs import ask_all
 router = APIRouter(tags=["search"])
 
 _LONGEST = 1000  # characters of a query
+_DEEPEST = 10_000  # hits that can be paged through; their ranks are worked out each time
 
 
 @router.get("/search", response_model=schemas.Results)
@@ -42,7 +43,7 @@ async def search(
         query=query,
         text=q,
         owner_id=owner_of(user),
-        best=page.offset + page.limit,
+        best=min(page.offset + page.limit, _DEEPEST),
         kinds=kinds,
         backup_id=backup_id,
         document_id=document_id,

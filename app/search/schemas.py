@@ -26,6 +26,7 @@ class Result(BaseModel):
     snippet: str
     highlights: list[tuple[int, int]]
     score: float
+    person: str | None
     timestamp: str | None
     backup_id: UUID | None
     document_id: UUID | None
@@ -46,6 +47,7 @@ class Results(BaseModel):
                         "snippet": "see you at the station, dinner at seven",
                         "highlights": [[15, 22], [24, 30]],
                         "score": 7.214,
+                        "person": "Ada Lovelace",
                         "timestamp": "2025-09-20T10:00:00.000000Z",
                         "backup_id": _EXAMPLE_ID,
                         "document_id": None,
@@ -73,6 +75,7 @@ def result(hit: Hit, query: Query) -> dict[str, Any]:
         "snippet": shown.text,
         "highlights": shown.highlights,
         "score": round(hit.score, 6),
+        "person": hit.person,
         "timestamp": None if hit.timestamp is None else wire(hit.timestamp),
         "backup_id": hit.backup_id,
         "document_id": hit.document_id,

@@ -1,7 +1,7 @@
 """Chunks of documents, models and vectors. Needs pgvector on PostgreSQL.
 
 Revision ID: 0004_documents
-Revises: 0002_releases
+Revises: 0003_backups
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from app.core.vectors import EXTENSION, HalfVector
 from app.documents.models import TEXT_INDEXES
 
 revision = "0004_documents"
-down_revision = "0002_releases"
+down_revision = "0003_backups"
 branch_labels = None
 depends_on = None
 
