@@ -26,6 +26,7 @@ _TICK_SECONDS = 0.0625  # a quarter of the 250 ms after which a stream may show 
 _SHARE = 8  # a look may cost one part in so many of the time: with very many jobs, ticks are longer
 _POLLED_SECONDS = 2.5  # after somebody's last question for a job
 _MOST_POLLED = 2_000
+_LONGEST_SECONDS = 0.15  # between two looks; on a machine that is busy they take long by themselves
 _AWAY_SECONDS = 0.5  # between looks while the database does not answer
 _ROWS = 500  # read at once
 _MOST_ROWS = 2_000  # read in one look; the rest in the next one
@@ -149,7 +150,7 @@ class Feed:
                 await asyncio.sleep(_AWAY_SECONDS)
                 continue
             took = time.monotonic() - began
-            await asyncio.sleep(max(_TICK_SECONDS, _SHARE * took))
+            await asyncio.sleep(min(max(_TICK_SECONDS, _SHARE * took), _LONGEST_SECONDS))
         self._known.clear()
 
     async def _look(self, began: float) -> None:
