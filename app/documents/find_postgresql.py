@@ -23,11 +23,17 @@ JOIN chunks AS c ON c.words @@ asked.meant
 JOIN documents AS d ON {live}{narrowed}
 ORDER BY score DESC LIMIT :most
 """
+# The index first, and by itself: it is asked for rare pieces only. Coming from the documents, or
+# reading the table, would unpack the pieces of every chunk, which the planner takes for nothing.
 _PIECES = """
+WITH f AS MATERIALIZED (
+  SELECT seq FROM chunks WHERE pieces && CAST(:rare AS integer[])
+)
 SELECT c.seq, c.document_id, c.page_number, c.title, c.text
-FROM chunks AS c JOIN documents AS d ON {live}{narrowed}
-WHERE c.pieces && CAST(:rare AS integer[]){refused} LIMIT :most
+FROM f JOIN chunks AS c ON c.seq = f.seq JOIN documents AS d ON {live}{narrowed}
+WHERE true{refused} LIMIT :most
 """
+_BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
 _NEAREST = """
 SELECT c.seq, c.document_id, c.page_number, -e.distance AS score FROM (
   SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(:vector AS halfvec({dimension}))
@@ -70,6 +76,7 @@ async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) 
     given: dict[str, Any] = values(asked, as_text=False)
     given |= {"rare": [number_of(piece) for piece in rare(pieces, sample)], "most": CANDIDATES}
     given |= {"refused": refused} if refused else {}
+    await session.execute(text(_BY_INDEX))
     rows = await fetch(session, sql, given)
     scores = bm25([f"{row[3]}\n{row[4]}" for row in rows], pieces, sample)
     found = [Match(row[0], row[1], row[2], score) for row, score in zip(rows, scores, strict=True)]

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.columns import now
-from app.core.db import on_sqlite
+from app.core.db import fetch, on_sqlite
 from app.embedding.models import EmbeddingModel, VectorSpace
 from app.embedding.port import Identity
 
@@ -49,20 +49,16 @@ async def model_id(session: AsyncSession, identity: Identity) -> int:
     return made
 
 
+_SPACE = """
+SELECT s.live_model_id, m.key, m.dimension, s.version FROM vector_spaces AS s
+LEFT JOIN embedding_models AS m ON m.id = s.live_model_id WHERE s.name = :name
+"""
+
+
 async def space(session: AsyncSession, name: str) -> Space:
     """A space as it stands now."""
-    statement = (
-        select(
-            VectorSpace.live_model_id,
-            EmbeddingModel.key,
-            EmbeddingModel.dimension,
-            VectorSpace.version,
-        )
-        .outerjoin(EmbeddingModel, EmbeddingModel.id == VectorSpace.live_model_id)
-        .where(VectorSpace.name == name)
-    )
-    row = (await session.execute(statement)).first()
-    return Space() if row is None else Space(row[0], row[1], row[2] or 0, row[3])
+    rows = await fetch(session, _SPACE, {"name": name})
+    return Space(rows[0][0], rows[0][1], rows[0][2] or 0, rows[0][3]) if rows else Space()
 
 
 async def changed(session: AsyncSession, name: str) -> None:
