@@ -10,6 +10,7 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -113,10 +114,13 @@ class Settings(BaseSettings):
     embedding_api_key: SecretStr | None = Field(None, description="for openai: its key")
     embedding_model: str | None = Field(None, description="for openai: the model's name")
     smtp_url: SecretStr | None = Field(
-        None, description="smtp://user:pass@host:port; unset: reminders are logged, not mailed"
+        None,
+        description="smtp://user:pass@host:port or smtps://…; unset: reminders are logged, not mailed",
     )
     mail_from: str | None = Field(None, description="the sender; must be set with SMTP_URL")
-    mail_allowed: str | None = Field(None, description="pattern of recipients open to non-admins")
+    mail_allowed: str | None = Field(
+        None, description="pattern of recipients (whole) open to non-admins; unset: any"
+    )
     recipes_file: Path | None = Field(None, description="builds; unset: DATA_DIR/recipes.toml")
     releases_dir: Path | None = Field(None, description="deployments; unset: DATA_DIR/releases")
     max_upload_bytes: Count = Field(209_715_200, description="the largest upload")
@@ -185,6 +189,26 @@ class Settings(BaseSettings):
             and not (parts.scheme == "s3" and parts.netloc)
         ):
             raise ValueError("must be file:///folder or s3://bucket/prefix")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _known_smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                parts = urlsplit(value.get_secret_value())
+                known = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+            except ValueError as error:  # its text may hold the password
+                raise ValueError("must be smtp://user:password@host:port or smtps://…") from error
+            if not known:
+                raise ValueError("must be smtp://user:password@host:port or smtps://…")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isprintable() and "@" in parseaddr(value)[1]):
+            raise ValueError("not an address")
         return value
 
     @field_validator("mail_allowed")

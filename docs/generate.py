@@ -38,20 +38,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "embedding_provider", "embedding_base_url", "embedding_api_key", "embedding_model",
     ),
     "Mail": ("smtp_url", "mail_from", "mail_allowed"),
-    "Reservations, builds and deployments": (
-        "reservation_ttl_seconds", "recipes_file", "releases_dir",
-    ),
+    "Reservations": ("reservation_ttl_seconds",),
+    "Builds and deployments": ("recipes_file", "releases_dir"),
     "Tests": ("failpoint",),
 }  # fmt: skip
-
-# Checked when a process starts, but read by no code yet: what they are for comes later.
-LATER = frozenset(
-    {
-        *GROUPS["Embeddings"],
-        *GROUPS["Mail"],
-        "reservation_ttl_seconds",
-    }
-)
 
 _INTRODUCTION = """\
 # Configuration
@@ -78,10 +68,8 @@ def configuration() -> str:
     parts = [_INTRODUCTION]
     for heading, names in _groups().items():
         parts.append(f"## {heading}\n")
-        if LATER.issuperset(names):
-            parts.append("Accepted and checked, but nothing reads them yet.\n")
         parts.append("| name | default | meaning |\n| --- | --- | --- |")
-        rows = [_row(name, later=not LATER.issuperset(names)) for name in names]
+        rows = [_row(name) for name in names]
         parts.append("\n".join(rows) + "\n")
     return "\n".join(parts).replace("|\n\n|", "|\n|")
 
@@ -95,7 +83,7 @@ def env_example() -> str:
     for heading, names in _groups().items():
         lines += ["", f"# ---- {heading}"]
         for name in names:
-            lines += [f"# {_meaning(name, later=True)}", f"# {variable(name)}={_default(name)}"]
+            lines += [f"# {_meaning(name)}", f"# {variable(name)}={_default(name)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -136,14 +124,14 @@ def _groups() -> Mapping[str, tuple[str, ...]]:
     return GROUPS
 
 
-def _row(name: str, *, later: bool) -> str:
+def _row(name: str) -> str:
     default = _default(name)
     shown = f"`{default}`" if default else "not set"
-    cells = (f"`{variable(name)}`", shown, _meaning(name, later=later).replace("|", "\\|"))
+    cells = (f"`{variable(name)}`", shown, _meaning(name).replace("|", "\\|"))
     return f"| {' | '.join(cells)} |"
 
 
-def _meaning(name: str, *, later: bool) -> str:
+def _meaning(name: str) -> str:
     field = Settings.model_fields[name]
     limits = _limits(field)
     meaning = f"{field.description}; {limits}" if limits else str(field.description)
@@ -151,7 +139,7 @@ def _meaning(name: str, *, later: bool) -> str:
     if isinstance(alias, AliasChoices):
         others = [str(one) for one in alias.choices[1:] if str(one).isupper()]
         meaning += f"; also {', '.join(others)}"
-    return meaning + ("; not used yet" if later and name in LATER else "")
+    return meaning
 
 
 def _limits(field: FieldInfo) -> str:

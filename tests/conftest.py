@@ -60,9 +60,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 MakeSettings = Callable[..., Settings]
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the rebuilt model is kept, so that it is made once."""
+    return tmp_path_factory.mktemp("models")
+
+
 @pytest.fixture
-def make_settings(database_url: str, tmp_path: Path) -> MakeSettings:
+def make_settings(database_url: str, tmp_path: Path, models: Path) -> MakeSettings:
     """Settings for this test's database; nothing is read from the environment or a .env file."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "models").symlink_to(models)
 
     def make(**changes: Any) -> Settings:
         given: dict[str, Any] = {

@@ -1,146 +1,65 @@
 """What the limited child process does with a backup: all that touches a stranger's bytes.
 
-One request first opens the backup, the next ones read its databases (`reading`).
+One request first looks at the backup (`looking`), the next ones begin to read its databases, so
+that it is known how much there is, and then read them (`reading`, `reading_artifacts`).
 """
 
 import gc
-import hashlib
-import plistlib
-import re
-import stat
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import msgspec
 
-from app.backups.manifest import ALIASES, Artifact, BackupFolder, mapped_artifact
-from app.backups.parsers.errors import SourceError
+from app.backups.looking import fingerprint, look
 from app.backups.reading import read_messages
+from app.backups.reading_artifacts import READERS
 
-READS = {"messages": read_messages}  # what this version reads, by logical name
-EDITION = "1"  # raised when a newer parser should read again what has not changed
+READS = {"messages": read_messages, **READERS}
 
 _encode = msgspec.msgpack.Encoder().encode
-_UDID = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{8}-[0-9a-fA-F]{16}")
-_MAX_INFO_BYTES = 64 * 2**20
-_HEADER_BYTES = 100  # of a database: with its change counter
+_begun: dict[str, tuple[dict[str, Any], Iterator[Any]]] = {}
 
 
 def answer(request: dict[str, Any]) -> Iterator[Any]:
-    """Do what `request["do"]` names: "open", or a logical name of `READS`.
+    """Do what `request["do"]` names.
 
-    Frames of `READS` are given as bytes, MessagePack once more: the pool then passes them on
-    without looking inside, and whoever knows their types decodes them.
+    "look": see `looking.look`. "fingerprint": of the files that "paths" names. "begin": how many
+    records the database `request["name"]` gives to a reader that is asked `request["request"]`.
+    "read": its frames.
+
+    Frames are given as bytes, MessagePack once more: the pool then passes them on without looking
+    inside, and whoever knows their types decodes them.
     """
-    if request["do"] == "open":
-        yield _open(request)
-        return
+    match request["do"]:
+        case "look":
+            _begun.clear()
+            yield look(request)
+        case "fingerprint":
+            yield fingerprint(request["paths"])
+        case "begin":
+            yield _begin(request["name"], request["request"])
+        case "read":
+            yield from _read(request["name"], request["request"])
+
+
+def _begin(name: str, request: dict[str, Any]) -> int:
+    tempfile.tempdir = request["room"]  # copies go with the job, also when it is killed
+    frames = READS[name](request)
+    head = next(frames)
+    _begun[name] = request, chain([head], frames)
+    total: int = head[1]["total"]
+    return total
+
+
+def _read(name: str, request: dict[str, Any]) -> Iterator[bytes]:
+    """Frames of the reading that was begun, unless another one is wanted."""
+    begun, frames = _begun.pop(name, ({}, iter(())))
+    if begun != request:
+        tempfile.tempdir = request["room"]
+        frames = READS[name](request)
     gc.disable()  # a third of the time would go into looking for garbage in what is alive
-    for frame in READS[request["do"]](request):
+    for frame in frames:
         yield _encode(frame)
         gc.collect(0)  # what one frame has left behind, so that nothing piles up
-
-
-def _open(request: dict[str, Any]) -> dict[str, Any]:
-    """Look at a backup.
-
-    Args:
-        request: "path", a folder; or "artifacts", {logical name: path}.
-
-    Returns:
-        "device", "ios_version", "udid", "backed_up_at", "encrypted", "folder"; "warnings" as
-        {"code", "artifact", "detail"}; and "found": for each name of `READS` a map with
-        "database", "wal" and "fingerprint", or with "code" and "detail" of why it is not there.
-
-    Raises:
-        SourceError: this is no backup, or not one that can be read.
-    """
-    if request.get("artifacts") is not None:
-        return _open_mapping(request["artifacts"])
-    folder = BackupFolder(Path(request["path"]))
-    found = {} if folder.encrypted else {name: _found(folder, name) for name in READS}
-    return {
-        "device": folder.device_name,
-        "ios_version": folder.ios_version,
-        "udid": _udid(folder.path),
-        "backed_up_at": folder.backed_up_at,
-        "encrypted": folder.encrypted,
-        "folder": str(folder.path),
-        "warnings": [one._asdict() for one in folder.warnings],
-        "found": found,
-    }
-
-
-def _open_mapping(artifacts: dict[str, str]) -> dict[str, Any]:
-    unread = sorted({ALIASES.get(name, name) for name in artifacts} - set(READS))
-    return {
-        "device": None,
-        "ios_version": None,
-        "udid": None,
-        "backed_up_at": None,
-        "encrypted": False,
-        "folder": None,
-        "warnings": [
-            {
-                "code": "not_supported_yet",
-                "artifact": name,
-                "detail": f"This version does not read {name} yet; it was left alone.",
-            }
-            for name in unread
-        ],
-        "found": {name: _found(artifacts, name) for name in READS},
-    }
-
-
-def _found(source: BackupFolder | dict[str, str], name: str) -> dict[str, Any]:
-    try:
-        if isinstance(source, BackupFolder):
-            artifact = source.artifact(name)
-            beside = [source.path / "Manifest.db"]
-        else:
-            artifact, beside = mapped_artifact(source, name), []
-        return {
-            "database": str(artifact.path),
-            "wal": None if artifact.wal is None else str(artifact.wal),
-            "fingerprint": _fingerprint(artifact, beside),
-        }
-    except SourceError as error:
-        return {"code": error.code, "detail": str(error)}
-
-
-def _fingerprint(artifact: Artifact, beside: list[Path]) -> str:
-    """What changes whenever the database, its log or the list of the backup's files changes.
-
-    Size and times of each file, that of its inode included, which nobody can set; and the
-    first bytes, where SQLite counts its writes.
-    """
-    log = artifact.wal or artifact.path.with_name(artifact.path.name + "-wal")
-    digest = hashlib.sha256(EDITION.encode())
-    for path in (artifact.path, log, *beside):
-        try:
-            status = path.lstat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
-                continue
-            with path.open("rb") as file:
-                head = file.read(_HEADER_BYTES)
-        except OSError:
-            continue
-        facts = (path.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        digest.update(repr(facts).encode() + head)
-    return digest.hexdigest()
-
-
-def _udid(folder: Path) -> str | None:
-    """What names the device: the folder's name, else what Info.plist says."""
-    if _UDID.fullmatch(folder.name):
-        return folder.name
-    path = folder / "Info.plist"
-    try:
-        if path.is_symlink() or path.stat().st_size > _MAX_INFO_BYTES:
-            return None
-        info = plistlib.loads(path.read_bytes())
-    except Exception:  # noqa: BLE001 -- a stranger's file; plistlib raises a dozen kinds
-        return None
-    named = info.get("Unique Identifier") if isinstance(info, dict) else None
-    return named if isinstance(named, str) and _UDID.fullmatch(named) else None

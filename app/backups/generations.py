@@ -5,6 +5,7 @@ one in one short transaction; what is dead then is removed in batches. A run tha
 live generation as it was.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from sqlalchemy import ColumnElement, ScalarSelect, delete, select, tuple_, upda
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.backups.models import BULK, BackupArtifact
+from app.backups.item_models import Table
+from app.backups.models import ArtifactSearchIndex, BackupArtifact
 from app.core.db import Base, on_sqlite
 from app.core.errors import Conflict
 
@@ -21,6 +23,9 @@ from app.core.errors import Conflict
 _BATCH_SQLITE, _BATCH_POSTGRESQL = 1_000, 10_000
 
 _Pointer = BackupArtifact
+
+
+Tables = Iterable[Table]
 
 
 class Pointer(NamedTuple):
@@ -46,8 +51,10 @@ def live(backup_id: UUID, domain: str) -> ScalarSelect[int | None]:
     return chosen.scalar_subquery()
 
 
-async def pointer(session: AsyncSession, backup_id: UUID, domain: str) -> Pointer:
-    """The pointer as it stands; one with nothing live where none was ever begun."""
+async def pointers(
+    session: AsyncSession, backup_id: UUID, domains: Iterable[str]
+) -> dict[str, Pointer]:
+    """The pointers as they stand; one with nothing live where none was ever begun."""
     columns = (
         _Pointer.live_generation,
         _Pointer.next_generation,
@@ -55,9 +62,9 @@ async def pointer(session: AsyncSession, backup_id: UUID, domain: str) -> Pointe
         _Pointer.counts,
         _Pointer.warnings,
     )
-    statement = select(*columns).where(*_key(backup_id, domain))
-    row = (await session.execute(statement)).one_or_none()
-    return _NOTHING if row is None else Pointer(*row)
+    statement = select(_Pointer.domain, *columns).where(_Pointer.backup_id == backup_id)
+    found = {row[0]: Pointer(*row[1:]) for row in await session.execute(statement)}
+    return {domain: found.get(domain, _NOTHING) for domain in domains}
 
 
 async def begin(session: AsyncSession, backup_id: UUID, domain: str) -> int:
@@ -104,19 +111,29 @@ async def flip(
 
 
 async def remove_dead(
-    session: AsyncSession, backup_id: UUID, alive: int | None, tables: tuple[type[Base], ...] = BULK
+    session: AsyncSession, backup_id: UUID, domain: str | None, alive: int | None, tables: Tables
 ) -> int:
-    """Delete one batch of rows that are not of generation `alive` (None: of any).
+    """Delete one batch of rows of `tables`, and of the search index, that are dead.
 
     Must be called by the job that holds the backup's lane: nobody else is writing then.
+
+    Args:
+        session: an open transaction.
+        backup_id: whose rows.
+        domain: whose rows of the search index; None: everybody's.
+        alive: the generation that stays; None: none does.
+        tables: of the domain.
 
     Returns:
         How many were deleted; 0 when nothing dead is left.
     """
     left = size = _BATCH_SQLITE if on_sqlite(session) else _BATCH_POSTGRESQL
-    for table in tables:
+    index = ArtifactSearchIndex
+    of_domain = () if domain is None else (index.domain == domain,)
+    for table, *mine in ((index, *of_domain), *((table,) for table in tables)):
         for dead in _dead(table, alive):
-            left -= await _delete(session, table, left, table.backup_id == backup_id, *dead)  # type: ignore[attr-defined]
+            conditions = (table.backup_id == backup_id, *mine, *dead)
+            left -= await _delete(session, table, left, *conditions)
             if left <= 0:
                 return size
     return size - left

@@ -1,212 +1,234 @@
-"""One domain of a backup, from the child's frames into a new generation: Messages.
+"""All domains of a backup, one after the other: what is unchanged is skipped, and each fails alone.
 
-    child:  read, decode ─▶ pipe ─▶ parent:  rows ─▶ one step: COPY + counters + cursor ─▶ flip
-
-The child reads ahead while the parent writes. The cursor of the job says which generation is
-being written, from which file, and up to which row, so a retry goes on in the same generation.
+Contacts go first. Rows of the others hold names out of them, so their fingerprint has two parts:
+what the database was, and who everybody was called.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.backups import generations, store
-from app.backups.message_rows import (
-    About,
-    Batch,
-    End,
-    Head,
-    MessageRecord,
-    RowMaker,
-    decode,
-    without_collector,
-    write_conversations,
-    write_messages,
-)
-from app.core.processes import ChildPool
-from app.jobs.context import JobContext, Step
+from app.backups import generations, people, store
+from app.backups.domain_run import DomainRun, Found, Progress
+from app.backups.domains import DOMAINS, Domain
+from app.backups.generations import Pointer
+from app.backups.people import Directory
+from app.core.columns import now
+from app.core.errors import Unavailable
+from app.core.processes import ChildDied, ChildPool, Refused
+from app.jobs.context import JobContext
 
-DOMAIN = "messages"
-BATCH = 5_000  # rows of the source per step: 100 ms, so a cancel is heard and the lock is short
+_OWN = 40  # characters of a fingerprint that tell of the database; the rest tells of the names
 
-T = TypeVar("T")
+Warnings = list[dict[str, Any]]
 
 
-class Progress(msgspec.Struct):
-    """How far a run of this domain has got: the job's cursor, committed with the rows."""
+class BackupRun:
+    """One attempt to index a backup that was looked at.
 
-    generation: int
-    fingerprint: str
-    rowid: int = 0  # of the last row read
-    conversations: int = 0
-    messages: int = 0
-    attachments: int = 0
-    lost: int = 0  # rows that damage hides
-    done: bool = False  # the generation is live
+    Attributes:
+        outcomes: how each domain went, in a word: indexed, unchanged, or the code of a problem.
+        warnings: of all domains, as {"code", "artifact", "detail"}.
+    """
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """What readers will see."""
-        return {
-            "conversations": self.conversations,
-            "messages": self.messages,
-            "message_attachments": self.attachments,
-        }
-
-
-class MessagesRun:
-    """Reads the Messages database of one backup into its next generation."""
-
-    def __init__(self, ctx: JobContext, backup_id: UUID, pool: ChildPool) -> None:
+    def __init__(
+        self, ctx: JobContext, backup_id: UUID, pool: ChildPool, looked: Mapping[str, Any]
+    ) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.warnings: Warnings = list(looked["warnings"])
         self._ctx = ctx
         self._backup_id = backup_id
         self._pool = pool
-        kept = (ctx.cursor or {}).get(DOMAIN)
-        self.progress = None if kept is None else msgspec.convert(kept, Progress)
+        self._directory = Directory()
+        self._runs: list[DomainRun] = []
+        for domain in DOMAINS:
+            found = looked["found"].get(domain.name)
+            if found is None:
+                continue
+            if "code" in found:
+                self._problem(domain, found["code"], found["detail"])
+            else:
+                run = DomainRun(ctx, backup_id, domain, msgspec.convert(found, Found))
+                self._runs.append(run)
 
-    async def run(self, found: dict[str, str], folder: str | None) -> list[dict[str, Any]]:
-        """Index the database unless it is unchanged; its warnings as {"code", "detail"}.
+    async def run(self) -> dict[str, int]:
+        """Index what has changed and remove what is dead; the counts that readers see now."""
+        await self._plan()
+        for run in list(self._runs):
+            await self._index(run)
+        return await self._finish()
 
-        Raises:
-            Refused: the database cannot be read.
-            ChildDied: reading it was too much for the child.
-        """
-        async with self._ctx.resources.db.reading() as session:
-            pointer = await generations.pointer(session, self._backup_id, DOMAIN)
-        mine = self.progress
-        if mine is not None and mine.done and mine.fingerprint == pointer.fingerprint:
-            return pointer.warnings  # this very job has flipped it, and lost its worker since
-        if pointer.live is not None and pointer.fingerprint == found["fingerprint"]:
-            await self._skip(pointer)
+    async def _plan(self) -> None:
+        """Find out how much there is to do, and what an earlier attempt has done of it."""
+        pointers = await self._pointers()
+        for run in list(self._runs):
+            pointer, own = pointers[run.domain.name], run.found.fingerprint[:_OWN]
+            if not _may_go_on(run.progress, pointer, own):
+                run.progress = None
+            try:
+                run.total = await self._total(run, pointer, own)
+            except (ChildDied, Refused) as error:
+                self._failed(run, error)
+                self._runs.remove(run)
+        kept = {run.domain.name: run.progress for run in self._runs if run.progress is not None}
+        await self._keep(kept, sum(run.total for run in self._runs))
+
+    async def _total(self, run: DomainRun, pointer: Pointer, own: str) -> int:
+        if run.progress is not None and run.progress.done:
+            return run.progress.processed + run.progress.lost
+        if run.progress is None and _is_live(pointer, own):
+            return pointer.counts.get(run.domain.items, 0)
+        asked = {"do": "begin", "name": run.domain.name, "request": run.request()}
+        return int(await ask(self._pool, asked))
+
+    async def _keep(self, kept: Mapping[str, Progress], total: int) -> None:
+        """Go on with this much; what counts no more is taken out of the counters."""
+        cursor = {name: msgspec.to_builtins(progress) for name, progress in kept.items()}
+        late = set(self._ctx.cursor or {}) - set(cursor)
+        async with self._ctx.step(total=total, stage="opening", restart=bool(late)) as step:
+            if late:
+                processed = sum(one.processed for one in kept.values())
+                step.advance(processed, failed=sum(one.lost for one in kept.values()))
+            step.advance(cursor=cursor)
+
+    async def _index(self, run: DomainRun) -> None:
+        """Index one domain. Its failure is its own."""
+        name = run.domain.name
+        fingerprint = run.found.fingerprint[:_OWN]
+        if run.domain.names_people:
+            fingerprint += f"-{self._directory.digest}"
+        pointer = (await self._pointers())[name]
+        try:
+            warnings = await self._index_unless_done(run, pointer, fingerprint)
+        except (ChildDied, Refused) as error:
+            self._failed(run, error)
+            await self._settle(run)
+        else:
+            self.warnings += [{"artifact": name, **one} for one in warnings]
+        if name == people.DOMAIN:
+            async with self._ctx.resources.db.reading() as session:
+                self._directory = await people.directory_of(session, self._backup_id)
+
+    async def _index_unless_done(
+        self, run: DomainRun, pointer: Pointer, fingerprint: str
+    ) -> Warnings:
+        name, progress = run.domain.name, run.progress
+        if progress is not None and progress.fingerprint != fingerprint:
+            await self._drop(run)
+        elif progress is not None and progress.done:
+            self.outcomes[name] = "indexed" if progress.read else "unchanged"
             return pointer.warnings
-        if mine is None or mine.done or not _goes_on(mine, pointer, found):
-            self.progress = None
-        return await self._read(found, folder)
-
-    async def _skip(self, pointer: generations.Pointer) -> None:
-        """What is live was read from this very database: nothing to do but to say so."""
-        count = pointer.counts.get("messages", 0)
-        async with self._ctx.step(total=count, stage=DOMAIN, restart=self._is_late) as step:
-            await store.hold(step.session, self._backup_id)
-            step.advance(count)
-        self.progress = None
-
-    async def _read(self, found: dict[str, str], folder: str | None) -> list[dict[str, Any]]:
-        request = {"do": DOMAIN, "folder": folder, "batch": BATCH}
-        request |= {"database": found["database"], "wal": found["wal"]}
-        request["after_rowid"] = 0 if self.progress is None else self.progress.rowid
-        warnings: list[dict[str, Any]] = []
-        lost_before = 0  # the child counts losses of this run only
-        async with aclosing(_ahead(self._pool.stream(request))) as frames:
-            async for frame in frames:
-                match decode(frame):
-                    case Head(about):
-                        await self._begin(about, found["fingerprint"])
-                    case Batch(records, rowid, lost):
-                        await self._add(records, rowid, lost - lost_before)
-                        lost_before = lost
-                    case End(summary):
-                        warnings = self._warnings(summary.warnings, lost_before)
+        if run.progress is None and pointer.live and pointer.fingerprint == fingerprint:
+            self.outcomes[name] = "unchanged"
+            await self._skip(run, pointer, fingerprint)
+            return pointer.warnings
+        warnings = await run.read(self._pool, self._directory, fingerprint)
+        assert run.progress is not None
+        if not run.progress.processed and any(one["code"] == "damaged" for one in warnings):
+            self.outcomes[name] = "damaged"  # what an older run has read is worth more than nothing
+            await self._settle(run)
+            return warnings
+        await run.feed()
+        asked = {"do": "fingerprint", "paths": run.found.seen}
+        changed = await ask(self._pool, asked) != run.found.fingerprint
+        if changed:
+            detail = "The backup changed while it was read; index it again for a whole picture."
+            warnings = [*warnings, {"code": "changed_while_read", "detail": detail}]
+        await run.flip(warnings, changed=changed)
+        self.outcomes[name] = "indexed"
         return warnings
 
-    async def _begin(self, about: About, fingerprint: str) -> None:
-        """Take up the generation that an earlier attempt has begun, or begin one."""
-        if self.progress is not None:
-            return
-        restart = self._is_late
-        async with self._ctx.step(total=about.total, stage=DOMAIN, restart=restart) as step:
+    async def _skip(self, run: DomainRun, pointer: Pointer, fingerprint: str) -> None:
+        """What is live was made of this very database: nothing to do but to say so."""
+        count = pointer.counts.get(run.domain.items, 0)
+        async with self._ctx.step(stage=run.domain.name) as step:
             await store.hold(step.session, self._backup_id)
-            number = await generations.begin(step.session, self._backup_id, DOMAIN)
-            rows = self._rows(number).conversations(about.conversations)
-            await write_conversations(step.session, rows)
-            self._keep(step, Progress(number, fingerprint, conversations=len(rows)))
+            step.advance(count)
+            live = pointer.live or 0
+            run.keep(step, Progress(live, fingerprint, processed=count, done=True))
 
-    async def _add(self, records: list[MessageRecord], rowid: int, lost: int) -> None:
-        before = self._begun
-        with without_collector():
-            messages, attachments = self._rows(before.generation).messages(records)
+    async def _drop(self, run: DomainRun) -> None:
+        """An earlier attempt took names from other contacts: begin this domain anew."""
+        run.progress = None
+        kept = {one.domain.name: one.progress for one in self._runs if one.progress is not None}
+        await self._keep(kept, self._ctx.total or 0)
+
+    async def _settle(self, run: DomainRun) -> None:
+        async with self._ctx.step(total=run.settled()):
+            pass
+
+    def _failed(self, run: DomainRun, error: ChildDied | Refused) -> None:
+        if isinstance(error, ChildDied):
+            error = unless_of_the_input(error)
+        self._problem(run.domain, error.code, str(error))
+
+    def _problem(self, domain: Domain, code: str, detail: str) -> None:
+        self.outcomes[domain.name] = code
+        self.warnings.append({"code": code, "artifact": domain.name, "detail": detail})
+
+    async def _pointers(self) -> dict[str, Pointer]:
+        async with self._ctx.resources.db.reading() as session:
+            return await generations.pointers(session, self._backup_id, [d.name for d in DOMAINS])
+
+    async def _finish(self) -> dict[str, int]:
+        """Remove what is dead, a batch per step, and close the books."""
+        counts: dict[str, int] = {}
+        for domain in DOMAINS:
+            while True:
+                async with self._ctx.step(stage="removing old rows") as step:
+                    deleted, pointer = await self._remove_dead(step.session, domain)
+                if not deleted:
+                    break
+            counts |= pointer.counts
         async with self._ctx.step() as step:
-            await store.hold(step.session, self._backup_id)
-            await write_messages(step.session, messages, attachments)
-            step.advance(len(messages), failed=lost)
-            after = msgspec.structs.replace(
-                before,
-                rowid=rowid,
-                messages=before.messages + len(messages),
-                attachments=before.attachments + len(attachments),
-                lost=before.lost + lost,
-            )
-            self._keep(step, after)
+            facts = {"warnings": self.warnings, "indexed_at": now()}
+            await store.describe(step.session, self._backup_id, facts)
+        return counts
 
-    async def flip(self, warnings: list[dict[str, Any]], *, changed: bool) -> None:
-        """Make what was read the live generation, with its counts.
-
-        Args:
-            warnings: of this domain, kept with the generation.
-            changed: the database changed while it was read, so the next run shall read it again.
-        """
-        progress = self._begun
-        if progress.done:
-            return
-        total = self._ctx.processed + self._ctx.failed
-        async with self._ctx.step(total=total) as step:
-            await store.hold(step.session, self._backup_id)
-            await generations.flip(
-                step.session,
-                self._backup_id,
-                DOMAIN,
-                progress.generation,
-                fingerprint=None if changed else progress.fingerprint,
-                counts=progress.counts,
-                warnings=warnings,
-            )
-            self._keep(step, msgspec.structs.replace(progress, done=True))
-
-    @property
-    def _begun(self) -> Progress:
-        assert self.progress is not None
-        return self.progress
-
-    @property
-    def _is_late(self) -> bool:
-        """Whether an earlier attempt has counted what does not count any more."""
-        return self._ctx.cursor is not None
-
-    def _keep(self, step: Step, progress: Progress) -> None:
-        self.progress = progress
-        step.advance(cursor={DOMAIN: msgspec.to_builtins(progress)})
-
-    def _rows(self, generation: int) -> RowMaker:
-        return RowMaker(self._backup_id, generation, sqlite=self._ctx.resources.db.is_sqlite)
-
-    def _warnings(self, given: list[dict[str, Any]], lost_now: int) -> list[dict[str, Any]]:
-        """The child's warnings; what an earlier attempt has lost is told with them."""
-        progress = self._begun
-        if progress.lost == lost_now:  # there was no earlier attempt, or it met no damage
-            return given
-        whole = progress.messages + progress.lost
-        detail = f"The database is damaged: salvaged {progress.messages} of {whole} messages."
-        rest = given[1:] if lost_now else given  # the first one counts this attempt's alone
-        return [{"code": "corrupt", "detail": detail}, *rest]
+    async def _remove_dead(self, session: AsyncSession, domain: Domain) -> tuple[int, Pointer]:
+        await store.hold(session, self._backup_id)
+        pointer = (await generations.pointers(session, self._backup_id, [domain.name]))[domain.name]
+        deleted = await generations.remove_dead(
+            session, self._backup_id, domain.name, pointer.live, domain.counts
+        )
+        if deleted and pointer.newest != pointer.live:
+            # What a stopped run has begun is going: nobody must take it up again.
+            await generations.begin(session, self._backup_id, domain.name)
+        return deleted, pointer
 
 
-def _goes_on(mine: Progress, pointer: generations.Pointer, found: dict[str, str]) -> bool:
-    """Whether the generation that was begun has no holes: same source, and nobody came after."""
-    return mine.generation == pointer.newest and mine.fingerprint == found["fingerprint"]
+async def ask(pool: ChildPool, request: Mapping[str, Any]) -> Any:
+    """The one frame that answers a request."""
+    frames = [frame async for frame in pool.stream(request)]
+    return frames[0]
 
 
-async def _ahead(frames: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same frames, with the next one on its way while the present one is used."""
-    async with aclosing(frames):
-        coming = asyncio.ensure_future(anext(frames, None))
-        try:
-            while (frame := await coming) is not None:
-                coming = asyncio.ensure_future(anext(frames, None))
-                yield frame
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+def unless_of_the_input(error: ChildDied) -> ChildDied:
+    """The error, if it tells something about the backup.
+
+    Raises:
+        Unavailable: it tells something about this machine, and the same may succeed later.
+    """
+    if error.cause == "start":
+        raise Unavailable("The process that reads backups could not be started.") from error
+    return error
+
+
+def _may_go_on(progress: Progress | None, pointer: Pointer, own: str) -> bool:
+    """Whether what an earlier attempt has done of this domain still counts.
+
+    What it has flipped must be live; what it has begun must have no holes: it is of the same
+    source, and nobody came after.
+    """
+    if progress is None or progress.fingerprint[:_OWN] != own:
+        return False
+    if progress.done:
+        return pointer.fingerprint == progress.fingerprint
+    return progress.generation == pointer.newest
+
+
+def _is_live(pointer: Pointer, own: str) -> bool:
+    return pointer.live is not None and (pointer.fingerprint or "")[:_OWN] == own

@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups import generations, store
-from app.backups.indexing import DOMAIN, MessagesRun
+from app.backups.domains import TABLES
+from app.backups.indexing import BackupRun, ask, unless_of_the_input
 from app.backups.models import Backup
 from app.backups.paths import real_backup
-from app.core.columns import now
-from app.core.errors import Invalid, NotFound, Unavailable
+from app.core.errors import Invalid, NotFound
 from app.core.processes import ChildDied, ChildPool, Limits, Refused
+from app.core.scratch import private_folder
 from app.jobs.context import JobContext
 from app.jobs.spec import Change, JobArgs, job
 from app.jobs.states import RETRY, JobStatus
@@ -29,6 +30,7 @@ class IndexBackup(JobArgs, kind="backup_index"):
     """Read what a backup holds into the tables."""
 
     backup_id: UUID
+    with_password: bool = False  # it is sealed in the job's secret, and goes with it
 
     def lane(self) -> str:
         """One at a time for each backup: two would write the same generations."""
@@ -59,36 +61,38 @@ async def follow_job(session: AsyncSession, change: Change) -> None:
     elif change.status.ended:
         await store.ended(session, backup_id, change.job_id, well=False)
     elif change.event == RETRY.event:  # released, recovered or waiting: still INDEXING
+        await store.insist_no_password(
+            session, backup_id, had_one=bool(change.args.get("with_password"))
+        )
         await store.asked(session, backup_id, change.job_id)
 
 
-@job(function="index_backup", max_attempts=5, on_change=follow_job)
+@job(function="index_backup", max_attempts=5, on_change=follow_job, secret=True)
 async def index_backup(ctx: JobContext, args: IndexBackup) -> dict[str, Any]:
-    """Read the backup in a child process, a batch of messages per step, into a new generation.
+    """Read the backup in a child process, a batch per step, each domain into a new generation.
 
     A retry goes on in the generation it has begun, after the last committed batch; a second run
-    of an unchanged backup changes no row. Readers see the old generation until the new one is
-    whole, also when this fails or is cancelled. A database that is missing or broken becomes a
-    warning on the backup, and the job completes.
+    of an unchanged backup changes no row. Readers see the old generation of a domain until its
+    new one is whole, also when this fails or is cancelled. A database that is missing or broken
+    becomes a warning on the backup, the other domains are indexed, and the job completes.
     """
     backup = await _backup(ctx, args.backup_id)
-    roots = ctx.resources.settings.backup_roots
+    settings = ctx.resources.settings
     real = await asyncio.to_thread(
-        real_backup, backup.path, backup.artifacts, roots, backup.confined_to
+        real_backup, backup.path, backup.artifacts, settings.backup_roots, backup.confined_to
     )
-    request = {"do": "open", **real}
-    async with ChildPool("app.backups.child:answer", LIMITS) as pool:
-        opened = await _open(pool, request)
-        await _describe(ctx, backup.id, opened)
-        run = MessagesRun(ctx, backup.id, pool)
-        outcome, problems = await _index(run, pool, request, opened)
-    warnings = opened["warnings"] + [{"artifact": DOMAIN, **one} for one in problems]
-    counts = await _finish(ctx, backup.id, warnings)
+    with private_folder(settings.data_dir / "scratch") as room:
+        async with ChildPool("app.backups.child:answer", LIMITS) as pool:
+            request = {"do": "look", "room": str(room), "password": await ctx.secret(), **real}
+            looked = await _look(ctx, backup.id, pool, request)
+            await _describe(ctx, backup.id, looked)
+            run = BackupRun(ctx, backup.id, pool, looked)
+            counts = await run.run()
     return {
         "backup_id": str(backup.id),
-        "domains": {DOMAIN: outcome},
+        "domains": run.outcomes,
         "counts": counts,
-        "warnings": warnings,
+        "warnings": run.warnings,
     }
 
 
@@ -98,7 +102,9 @@ async def purge_backup(ctx: JobContext, args: PurgeBackup) -> dict[str, Any]:
     deleted = 1
     while deleted:
         async with ctx.step(stage="removing") as step:
-            deleted = await generations.remove_dead(step.session, args.backup_id, None)
+            deleted = await generations.remove_dead(
+                step.session, args.backup_id, None, None, TABLES
+            )
             step.advance(deleted)
     return {"backup_id": str(args.backup_id), "rows": ctx.processed}
 
@@ -111,85 +117,39 @@ async def _backup(ctx: JobContext, backup_id: UUID) -> Backup:
             raise NotFound("The backup was deleted.", code="backup_deleted") from error
 
 
-async def _open(pool: ChildPool, request: dict[str, Any]) -> dict[str, Any]:
+async def _look(
+    ctx: JobContext, backup_id: UUID, pool: ChildPool, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Look into the backup; one that cannot be looked into says so in its warnings."""
     try:
-        frames = [frame async for frame in pool.stream(request)]
-    except ChildDied as error:
-        raise _unless_of_the_input(error) from error
-    opened: dict[str, Any] = frames[0]
-    return opened
+        looked: dict[str, Any] = await ask(pool, request)
+    except (ChildDied, Refused) as error:
+        if isinstance(error, ChildDied):
+            error = unless_of_the_input(error)
+        facts: dict[str, Any] = {"encrypted": True} if error.code == "wrong_password" else {}
+        warning = {"code": error.code, "artifact": None, "detail": str(error)}
+        async with ctx.step(stage="opening") as step:
+            await store.hold(step.session, backup_id)
+            await store.describe(step.session, backup_id, facts | {"warnings": [warning]})
+        raise error from None
+    return looked
 
 
-async def _describe(ctx: JobContext, backup_id: UUID, opened: dict[str, Any]) -> None:
-    """Write down whose phone this is; an encrypted backup goes no further.
+async def _describe(ctx: JobContext, backup_id: UUID, looked: dict[str, Any]) -> None:
+    """Write down whose phone this is; an encrypted backup goes no further without its password.
 
     Raises:
         Invalid: code `encrypted`.
     """
     detail = "The backup is encrypted: nothing can be read without its password."
-    locked = [{"code": "encrypted", "artifact": None, "detail": detail}]
-    facts = {name: opened[name] for name in ("device", "ios_version", "udid", "backed_up_at")}
+    locked = looked["encrypted"] and not looked["found"]
+    names = ("device", "ios_version", "udid", "backed_up_at", "encrypted")
+    facts = {name: looked[name] for name in names}
     async with ctx.step(stage="opening") as step:
         await store.hold(step.session, backup_id)
-        if opened["encrypted"]:
-            facts["warnings"] = opened["warnings"] + locked
+        if locked:
+            warning = {"code": "encrypted", "artifact": None, "detail": detail}
+            facts["warnings"] = [*looked["warnings"], warning]
         await store.describe(step.session, backup_id, facts)
-    if opened["encrypted"]:
+    if locked:
         raise Invalid(detail, code="encrypted")
-
-
-async def _index(
-    run: MessagesRun, pool: ChildPool, request: dict[str, Any], opened: dict[str, Any]
-) -> tuple[str, list[dict[str, Any]]]:
-    """Index one domain; how it went, in a word, and its warnings. Its failure is its own."""
-    found = opened["found"][DOMAIN]
-    if "code" in found:
-        return found["code"], [found]
-    try:
-        warnings = await run.run(found, opened["folder"])
-    except ChildDied as error:
-        problem = _unless_of_the_input(error)
-        return problem.code, [{"code": problem.code, "detail": str(problem)}]
-    except Refused as error:
-        return error.code, [{"code": error.code, "detail": str(error)}]
-    if run.progress is None or run.progress.done:
-        return "unchanged" if run.progress is None else "indexed", warnings
-    if not run.progress.messages and any(one["code"] == "corrupt" for one in warnings):
-        return "corrupt", warnings  # what an older run has read is worth more than nothing
-    again = await _open(pool, request)
-    changed = again["found"].get(DOMAIN, {}).get("fingerprint") != found["fingerprint"]
-    if changed:
-        detail = "The backup changed while it was read; index it again for a whole picture."
-        warnings = [*warnings, {"code": "changed_while_read", "detail": detail}]
-    await run.flip(warnings, changed=changed)
-    return "indexed", warnings
-
-
-async def _finish(
-    ctx: JobContext, backup_id: UUID, warnings: list[dict[str, Any]]
-) -> dict[str, int]:
-    """Remove what is dead, a batch per step, and close the books; what readers see now."""
-    while True:
-        async with ctx.step(stage="removing old rows") as step:
-            await store.hold(step.session, backup_id)
-            pointer = await generations.pointer(step.session, backup_id, DOMAIN)
-            deleted = await generations.remove_dead(step.session, backup_id, pointer.live)
-            if deleted and pointer.newest != pointer.live:
-                # What a stopped run has begun is going: nobody must take it up again.
-                await generations.begin(step.session, backup_id, DOMAIN)
-            if not deleted:
-                facts = {"warnings": warnings, "indexed_at": now()}
-                await store.describe(step.session, backup_id, facts)
-        if not deleted:
-            return pointer.counts
-
-
-def _unless_of_the_input(error: ChildDied) -> ChildDied:
-    """The error, if it tells something about the backup.
-
-    Raises:
-        Unavailable: it tells something about this machine, and the same may succeed later.
-    """
-    if error.cause == "start":
-        raise Unavailable("The process that reads backups could not be started.") from error
-    return error

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import DatabaseError
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.parsers.expat import ExpatError
 
 from app.backups.parsers.errors import (
@@ -25,9 +25,14 @@ from app.backups.parsers.errors import (
     NotInBackup,
     SourceError,
     TooOld,
+    WrongPassword,
 )
 from app.backups.parsers.opening import HEAD_BYTES, check_header
+from app.backups.parsers.pinning import pinned
 from app.backups.parsers.source import Source
+
+if TYPE_CHECKING:
+    from app.backups.vault import Vault
 
 _HOME = "HomeDomain"
 _WHATSAPP = "AppDomainGroup-group.net.whatsapp.WhatsApp.shared"
@@ -79,12 +84,12 @@ class BackupFolder:
     """One backup, opened for looking files up; nothing in it is ever changed.
 
     Attributes:
-        path: the folder, resolved.
+        path: the folder. A link on the way to it is not followed.
         device_name, ios_version, product_type: as the device said; None where unknown.
         backed_up_at: aware UTC, or None.
         encrypted: whether a password is needed to read anything else.
         interrupted: whether the device had not finished; None where the folder does not say.
-        warnings: `interrupted_backup`, and `corrupt` for a Manifest.db that had to be done without.
+        warnings: `interrupted_backup`, and `damaged` for a Manifest.db that had to be done without.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +99,7 @@ class BackupFolder:
             NotInBackup: there is no such folder, or no backup in it.
             TooOld: it was made for iOS 9 or earlier.
         """
-        self.path = path.resolve()
+        self.path = path.absolute()
         if not self.path.is_dir():
             raise NotInBackup(f"{path} is not a folder.")
         self._manifest = self._inside("Manifest.db")
@@ -107,6 +112,8 @@ class BackupFolder:
         self.ios_version = _text(info.get("Product Version"), lockdown.get("ProductVersion"))
         self.product_type = _text(info.get("Product Type"), lockdown.get("ProductType"))
         self.backed_up_at = _time(info.get("Last Backup Date"), manifest.get("Date"))
+        self._manifest_plist = manifest
+        self._vault: Vault | None = None
         state = status.get("SnapshotState")
         self.interrupted = None if state is None else state != "finished"
         self.encrypted = manifest.get("IsEncrypted") is True or self._manifest_is_ciphertext()
@@ -116,6 +123,34 @@ class BackupFolder:
                 f"The backup was not finished (state {state!r}): the newest items may be missing."
             )
             self.warnings.append(BackupWarning("interrupted_backup", None, detail))
+
+    def unlock(self, password: str, room: Path) -> None:
+        """Open an encrypted backup: from here on files can be found, and read by `clear`.
+
+        Args:
+            password: the owner's.
+            room: an empty folder that nobody else can read, for what is decrypted.
+
+        Raises:
+            WrongPassword: it is another one.
+            Corrupt: the keys are damaged.
+        """
+        from app.backups.vault import Vault  # noqa: PLC0415 -- most backups need no cryptography
+
+        self._vault = Vault(self._manifest_plist, password, room)
+        if self._manifest is not None:
+            self._manifest = self._vault.manifest(self._manifest)
+            if self._manifest_is_ciphertext():
+                raise WrongPassword("The password does not open this backup's list of files.")
+
+    def clear(self, artifact: Artifact) -> Artifact:
+        """The same database where it can be read: of an encrypted backup, a decrypted copy.
+
+        Raises:
+            Corrupt: its key is missing or damaged.
+            OSError: this machine has no room for the copy.
+        """
+        return artifact if self._vault is None else self._vault.clear(artifact)
 
     def artifact(self, name: str) -> Artifact:
         """Where the database with this logical name (or alias) lies.
@@ -129,7 +164,7 @@ class BackupFolder:
         name = ALIASES.get(name, name)
         if name not in LOGICAL_FILES:
             raise NotInBackup(f"{name} is not a known part of a backup.")
-        if self.encrypted:
+        if self.encrypted and self._vault is None:
             raise Encrypted("The backup is encrypted: its password is needed.")
         domain, relative_path = LOGICAL_FILES[name]
         path = self.find(domain, relative_path)
@@ -153,14 +188,15 @@ class BackupFolder:
             Corrupt: the manifest names a file outside the folder.
         """
         file_id = computed_id = compute_file_id(domain, relative_path)
-        listed = False
+        listed, archive = False, None
         if self._manifest is not None:
             try:
-                file_id, listed = self._look_up(self._manifest, domain, relative_path), True
+                file_id, archive = self._look_up(self._manifest, domain, relative_path)
+                listed = True
             except Corrupt as error:
                 self._manifest = None
                 detail = f"Manifest.db cannot be read, so files are found by name only: {error}"
-                self.warnings.append(BackupWarning("corrupt", None, detail))
+                self.warnings.append(BackupWarning("damaged", None, detail))
         if not _FILE_ID.fullmatch(file_id):
             raise Corrupt(f"The manifest gives {relative_path} an impossible file id.")
         found = self._inside(f"{file_id[:2]}/{file_id}")
@@ -170,19 +206,23 @@ class BackupFolder:
             )
         if found is None:
             raise NotInBackup(f"{relative_path} is not in the backup ({computed_id}).")
+        if self._vault is not None:
+            self._vault.learn(found, archive)
         return found
 
-    def _look_up(self, manifest: Path, domain: str, relative_path: str) -> str:
-        sql = "SELECT fileID, flags FROM Files WHERE relativePath = ? AND domain = ?"
+    def _look_up(self, manifest: Path, domain: str, relative_path: str) -> tuple[str, object]:
+        """The file id, and the archive with what else is known of the file."""
+        archive = "NULL" if self._vault is None else "file"
+        sql = f"SELECT fileID, flags, {archive} FROM Files WHERE relativePath = ? AND domain = ?"  # noqa: S608 -- our own names
         with Source(manifest) as source:
             source.require("Files", ("fileID", "domain", "relativePath", "flags"))
             try:
                 rows = [row for rows in source.query(sql, (relative_path, domain)) for row in rows]
             except DatabaseError as error:
                 raise Corrupt(f"{error}.") from error
-        for file_id, flags in rows:
+        for file_id, flags, known in rows:
             if flags == _PAYLOAD or flags is None:
-                return str(file_id)
+                return str(file_id), known
         raise NotInBackup(f"{relative_path} is not in the backup.")
 
     def _inside(self, name: str) -> Path | None:
@@ -197,7 +237,7 @@ class BackupFolder:
     def _manifest_is_ciphertext(self) -> bool:
         if self._manifest is None:
             return False
-        with self._manifest.open("rb") as file:
+        with pinned(self._manifest) as path, path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         try:
             check_header("Manifest.db", head, self._manifest.stat().st_size)
@@ -210,8 +250,17 @@ class BackupFolder:
         if path is None or path.stat().st_size > _MAX_PLIST_BYTES:
             return {}
         try:
-            return _mapping(plistlib.loads(path.read_bytes()))
-        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, ExpatError):
+            with pinned(path) as same:
+                return _mapping(plistlib.loads(same.read_bytes()))
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            LookupError,
+            OverflowError,
+            RecursionError,
+            ExpatError,
+        ):
             return {}
 
 

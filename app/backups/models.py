@@ -1,9 +1,6 @@
-"""The tables of backups.
+"""The tables of backups: the backups themselves, what is live of each, and the search index.
 
-What an index run replaces carries `generation`. A row is there for readers only through its
-backup's pointer (`BackupArtifact.live_generation`), so bulk tables need no foreign keys: rows
-that no pointer leads to are dead, and are removed in batches. Their keys are those of the source
-(`ROWID` of `chat` and `message`), which the parser promises to give once each.
+What is indexed from a backup is in the tables of `item_models`.
 """
 
 from datetime import datetime
@@ -11,10 +8,22 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, text
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.columns import Id, Json, UtcDateTime, new_id
+from app.core.columns import BigSerial, Id, Json, UtcDateTime, new_id
 from app.core.db import Base
 
 
@@ -46,6 +55,7 @@ class Backup(Base):
     ios_version: Mapped[str | None] = mapped_column(Text)
     udid: Mapped[str | None] = mapped_column(Text)
     backed_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    encrypted: Mapped[bool | None]  # None: nobody has looked yet
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     indexed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -68,94 +78,57 @@ class BackupArtifact(Base):
     next_generation: Mapped[int] = mapped_column(Integer)  # the newest one that was begun
     fingerprint: Mapped[str | None] = mapped_column(
         String(64)
-    )  # of what the live one was read from
+    )  # of what the live one was made from
     counts: Mapped[dict[str, int]] = mapped_column(Json, default=dict)  # of the live one
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)  # likewise
 
 
-class MessageConversation(Base):
-    """A chat of the Messages app."""
+class ArtifactSearchIndex(Base):
+    """One item of a backup as search sees it, whatever it is.
 
-    __tablename__ = "message_conversations"
+    Filled from the tables of `item_models` when those of a generation are whole, so that the text
+    index does not slow their loading down. Text holds no reactions, no U+FFFC and no HTML.
+    """
 
-    backup_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
-    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # chat.ROWID
-    guid: Mapped[str] = mapped_column(Text)
-    service: Mapped[str | None] = mapped_column(Text)
-    is_group: Mapped[bool]
-    title: Mapped[str | None] = mapped_column(Text)
-    participants: Mapped[list[str]] = mapped_column(Json)  # handles
-    message_count: Mapped[int] = mapped_column(BigInteger)
-    last_message_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    person_key: Mapped[str | None] = mapped_column(Text)  # equal for one person's several services
+    __tablename__ = "artifact_search_index"
 
-    # Chats are few: sorting those of one backup costs less than an index of their times.
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-
-class Message(Base):
-    """A message that is no reaction; reactions are folded onto what they react to."""
-
-    __tablename__ = "messages"
-
-    backup_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
-    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # message.ROWID
-    guid: Mapped[str] = mapped_column(Text)
-    conversation: Mapped[int | None] = mapped_column(BigInteger)  # MessageConversation.number
-    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    is_from_me: Mapped[bool]
-    sender: Mapped[str | None] = mapped_column(Text)
-    service: Mapped[str | None] = mapped_column(Text)
+    id: Mapped[int] = mapped_column(BigSerial, primary_key=True)  # the rowid of the text index
+    backup_id: Mapped[UUID] = mapped_column(Id)
+    domain: Mapped[str] = mapped_column(String(32))  # of `BackupArtifact`
+    generation: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(BigInteger)  # of the item in its table; see `item_ids`
     kind: Mapped[str] = mapped_column(String(32))
+    title: Mapped[str | None] = mapped_column(Text)
     text: Mapped[str | None] = mapped_column(Text)
-    subject: Mapped[str | None] = mapped_column(Text)
-    reply_to_guid: Mapped[str | None] = mapped_column(Text)
-    edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    edits: Mapped[list[Any] | None] = mapped_column(Json)  # [text, at]; None: never edited
-    unsent: Mapped[bool]
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    effect: Mapped[str | None] = mapped_column(Text)
-    error_code: Mapped[int | None] = mapped_column(BigInteger)
-    reactions: Mapped[list[Any] | None] = mapped_column(
-        Json
-    )  # [kind, emoji, sender, is_from_me, at]
-    event: Mapped[list[Any] | None] = mapped_column(Json)  # [what, handle, title]
-    link: Mapped[list[Any] | None] = mapped_column(Json)  # [url, title, summary]
+    person: Mapped[str | None] = mapped_column(Text)
+    timestamp: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # PostgreSQL: the words of it all. SQLite: what of it is not plain ASCII, folded; the words are
+    # in the FTS5 table beside this one.
+    terms: Mapped[Any] = mapped_column(Text().with_variant(TSVECTOR(), "postgresql"), nullable=True)
 
     __table_args__ = (
-        Index("ix_messages_list", "backup_id", "generation", "sent_at", "number"),
-        Index(
-            "ix_messages_conversation",
-            "backup_id",
-            "generation",
-            "conversation",
-            "sent_at",
-            "number",
+        UniqueConstraint("backup_id", "domain", "generation", "number"),
+        Index("ix_artifact_search_index_terms", "terms", postgresql_using="gin").ddl_if(
+            "postgresql"
         ),
-        {"sqlite_with_rowid": False},
     )
 
 
-class MessageAttachment(Base):
-    """A file sent with a message."""
+TEXT_INDEX_SQLITE = (
+    """CREATE VIRTUAL TABLE artifact_search_fts USING fts5(title, text, person, terms,
+      content='artifact_search_index', content_rowid='id',
+      tokenize='porter unicode61 remove_diacritics 2')""",
+    """CREATE TRIGGER artifact_search_added AFTER INSERT ON artifact_search_index BEGIN
+      INSERT INTO artifact_search_fts (rowid, title, text, person, terms)
+      VALUES (new.id, iif(new.kind LIKE '%message', NULL, new.title), new.text, new.person, new.terms); END""",
+    """CREATE TRIGGER artifact_search_removed AFTER DELETE ON artifact_search_index BEGIN
+      INSERT INTO artifact_search_fts (artifact_search_fts, rowid, title, text, person, terms)
+      VALUES ('delete', old.id, iif(old.kind LIKE '%message', NULL, old.title), old.text, old.person, old.terms); END""",
+)
 
-    __tablename__ = "message_attachments"
-
-    backup_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
-    message: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # Message.number
-    position: Mapped[int] = mapped_column(Integer, primary_key=True)  # in the message, from 0
-    guid: Mapped[str | None] = mapped_column(Text)
-    filename: Mapped[str | None] = mapped_column(Text)
-    mime_type: Mapped[str | None] = mapped_column(Text)
-    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    file_id: Mapped[str | None] = mapped_column(String(40))
-    file_present: Mapped[bool | None]
-    is_sticker: Mapped[bool]
-
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-
-BULK: tuple[type[Base], ...] = (MessageAttachment, Message, MessageConversation)
+for statement in TEXT_INDEX_SQLITE:
+    event.listen(
+        ArtifactSearchIndex.__table__,
+        "after_create",
+        DDL(statement.replace("%", "%%")).execute_if(dialect="sqlite"),  # type: ignore[no-untyped-call]
+    )

@@ -23,9 +23,9 @@ def read_messages(request: dict[str, Any]) -> Iterator[Any]:
 
     Yields:
         ("head", {"total", "conversations"}): `total` messages in the whole database, and rows of
-            `Conversation`. `total` is what all "messages" frames of a run from 0 add up to, plus
+            `Conversation`. `total` is what all "records" frames of a run from 0 add up to, plus
             losses.
-        ("messages", rows, last_rowid, lost): rows of `Message` in rowid order. `last_rowid` is
+        ("records", rows, last_rowid, lost): rows of `Message` in rowid order. `last_rowid` is
             the next run's "after_rowid"; `lost` counts what damage has hidden in this run so far.
             `rows` may be empty, where all rows of a batch were reactions.
         ("end", {"warnings", "counts"}): warnings as {"code", "detail"}; counts of this run, see
@@ -42,7 +42,7 @@ def read_messages(request: dict[str, Any]) -> Iterator[Any]:
         yield "head", {"total": messages.total, "conversations": messages.conversations}
         after, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
         for rows, last_rowid in messages.batches(after=after, batch=batch):
-            yield "messages", rows, last_rowid, messages.lost
+            yield "records", rows, last_rowid, messages.lost
         yield "end", {"warnings": _warnings(source, messages), "counts": _counts(messages)}
 
 
@@ -61,7 +61,7 @@ def _warnings(source: Source, messages: Messages) -> list[dict[str, str]]:
     if messages.lost:
         given = messages.counts["messages"]
         detail = f"The database is damaged: salvaged {given} of {given + messages.lost} messages."
-        found.append({"code": "corrupt", "detail": detail})
+        found.append({"code": "damaged", "detail": detail})
     hurt = sorted(table for table in source.lost if table != "message")
     if messages.attachments.lost and "attachment" not in hurt:
         hurt.append("attachment")
@@ -69,5 +69,5 @@ def _warnings(source: Source, messages: Messages) -> list[dict[str, str]]:
         detail = (
             f"Damage hides rows of {', '.join(hurt)}: what belongs to some messages is missing."
         )
-        found.append({"code": "corrupt", "detail": detail})
+        found.append({"code": "damaged", "detail": detail})
     return found

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Response
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.accepted import accepted, answer
 from app.api.auth import User
 from app.api.deps import (
     OnceDep,
+    Page,
     PageDep,
     QueueDep,
     ReadDep,
@@ -23,11 +25,11 @@ from app.api.deps import (
 )
 from app.api.schemas import problems, starts_work
 from app.backups import listing, schemas, store
-from app.backups.item_ids import ItemIds
 from app.backups.jobs import IndexBackup, PurgeBackup
 from app.backups.models import Backup
 from app.backups.paths import real_backup
 from app.jobs.queue import JobQueue
+from app.resources import Resources
 
 router = APIRouter(prefix="/backups", tags=["backups"])
 
@@ -52,7 +54,7 @@ async def register(
             real_backup, backup.path, backup.artifacts, roots, backup.confined_to
         )
         await store.add(session, backup)
-        return await _ask(session, queue, backup)
+        return await _ask(session, queue, backup, resources, body.password)
 
     return await once.answer(session, body.model_dump(mode="json"), work)
 
@@ -63,6 +65,7 @@ async def index_again(
     backup_id: UUID,
     session: SessionDep,
     user: UserDep,
+    resources: ResourcesDep,
     queue: QueueDep,
     once: OnceDep,
     body: Annotated[schemas.IndexAgain, Body()] = _AGAIN,
@@ -70,7 +73,8 @@ async def index_again(
     """Index a backup again. Its rows are replaced at once when the new ones are whole."""
 
     async def work() -> Response:
-        return await _ask(session, queue, await store.one(session, backup_id, owner_of(user)))
+        found = await store.one(session, backup_id, owner_of(user))
+        return await _ask(session, queue, found, resources, body.password)
 
     return await once.answer(session, body.model_dump(mode="json"), work)
 
@@ -91,15 +95,18 @@ async def backup(backup_id: UUID, session: ReadDep, user: UserDep) -> Response:
     return answer(schemas.backup_view(found, counts[backup_id]))
 
 
+@router.get("/{backup_id}/photos", response_model=schemas.Items, responses=problems(404))
+async def photos(backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep) -> Response:
+    """Photos and videos by the time they were taken."""
+    return await _list("photos", backup_id, session, user, page)
+
+
 @router.get("/{backup_id}/conversations", response_model=schemas.Items, responses=problems(404))
 async def conversations(
     backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep
 ) -> Response:
     """The chats of the Messages app, the one with the newest message first."""
-    await store.one(session, backup_id, owner_of(user))
-    rows, total = await listing.conversations(session, backup_id, page.limit, page.offset)
-    ids = ItemIds(backup_id, "conversation")
-    return _page((schemas.conversation_view(row, ids) for row in rows), total)
+    return await _list("conversations", backup_id, session, user, page)
 
 
 @router.get("/{backup_id}/messages", response_model=schemas.Items, responses=problems(404))
@@ -111,15 +118,51 @@ async def messages(
     conversation_id: Annotated[UUID | None, Query()] = None,
 ) -> Response:
     """Messages by time, of one chat or of all. A chat that is not of this backup has none."""
-    await store.one(session, backup_id, owner_of(user))
-    ids, chats = ItemIds(backup_id, "message"), ItemIds(backup_id, "conversation")
-    chat = None if conversation_id is None else chats.number(conversation_id)
-    if conversation_id is not None and chat is None:
-        return _page((), 0)
-    rows, total = await listing.messages(session, backup_id, chat, page.limit, page.offset)
-    files = await listing.attachments(session, backup_id, [row["number"] for row in rows])
-    items = (schemas.message_view(row, files.get(row["number"], ()), ids, chats) for row in rows)
-    return _page(items, total)
+    return await _list("messages", backup_id, session, user, page, conversation_id)
+
+
+@router.get("/{backup_id}/whatsapp-chats", response_model=schemas.Items, responses=problems(404))
+async def whatsapp_chats(
+    backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep
+) -> Response:
+    """The chats of WhatsApp, the one with the newest message first."""
+    return await _list("whatsapp-chats", backup_id, session, user, page)
+
+
+@router.get("/{backup_id}/whatsapp-messages", response_model=schemas.Items, responses=problems(404))
+async def whatsapp_messages(
+    backup_id: UUID,
+    session: ReadDep,
+    user: UserDep,
+    page: PageDep,
+    chat_id: Annotated[UUID | None, Query()] = None,
+) -> Response:
+    """WhatsApp messages by time, of one chat or of all."""
+    return await _list("whatsapp-messages", backup_id, session, user, page, chat_id)
+
+
+@router.get("/{backup_id}/notes", response_model=schemas.Items, responses=problems(404))
+async def notes(backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep) -> Response:
+    """The notes of the Notes app, the one changed last first."""
+    return await _list("notes", backup_id, session, user, page)
+
+
+@router.get("/{backup_id}/calendars", response_model=schemas.Items, responses=problems(404))
+async def calendars(backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep) -> Response:
+    """Calendars by name."""
+    return await _list("calendars", backup_id, session, user, page)
+
+
+@router.get("/{backup_id}/events", response_model=schemas.Items, responses=problems(404))
+async def events(backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep) -> Response:
+    """Events and reminders by the time they begin."""
+    return await _list("events", backup_id, session, user, page)
+
+
+@router.get("/{backup_id}/contacts", response_model=schemas.Items, responses=problems(404))
+async def contacts(backup_id: UUID, session: ReadDep, user: UserDep, page: PageDep) -> Response:
+    """The cards of the address book by name."""
+    return await _list("contacts", backup_id, session, user, page)
 
 
 @router.delete("/{backup_id}", status_code=204, responses=problems(404))
@@ -147,12 +190,35 @@ def _new(body: schemas.NewBackup, user: User) -> Backup:
     )
 
 
-async def _ask(session: AsyncSession, queue: JobQueue, backup: Backup) -> Response:
+async def _ask(
+    session: AsyncSession,
+    queue: JobQueue,
+    backup: Backup,
+    resources: Resources,
+    password: SecretStr | None,
+) -> Response:
     """The job is the backup's owner's, also when an admin asks for it."""
-    args = IndexBackup(backup_id=backup.id)
+    args = IndexBackup(backup_id=backup.id, with_password=password is not None)
     stored = await queue.enqueue(session, args, owner_id=backup.owner_id)
+    if password is not None:
+        key, secret = resources.settings.secret(), password.get_secret_value()
+        await queue.keep_secret(session, stored, key, secret)
     await store.asked(session, backup.id, stored.id)
     return accepted(stored, "The backup will be indexed.", backup_id=backup.id)
+
+
+async def _list(
+    name: str,
+    backup_id: UUID,
+    session: AsyncSession,
+    user: User,
+    page: Page,
+    parent: UUID | None = None,
+) -> Response:
+    """A page of one list of a backup that the caller may see."""
+    await store.one(session, backup_id, owner_of(user))
+    listed = listing.LISTS[name]
+    return _page(*await listing.page(session, backup_id, listed, page.limit, page.offset, parent))
 
 
 def _page(items: Iterable[dict[str, Any]], total: int) -> Response:

@@ -1,4 +1,4 @@
-"""A small backup folder made up on the spot: for `headway demo` and for tests.
+"""A small backup folder made up on the spot, with all six domains: for `headway demo` and tests.
 
 Most text is in attributedBody only, and everything that makes messages more than text occurs:
 tapbacks given and taken back, edits, unsent messages, replies, effects, group events, attachments
@@ -8,13 +8,29 @@ that are there and some that are missing, recently deleted messages.
 import plistlib
 import random
 import sqlite3
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.backups import (
+    sample_calendar,
+    sample_contacts,
+    sample_notes,
+    sample_photos,
+    sample_whatsapp,
+)
 from app.backups.manifest import LOGICAL_FILES, compute_file_id
 from app.backups.sample_messages import INDEXES, NEWEST_S, SCHEMA, SampleMessages, insert, place
+
+_SMALL: dict[str, Any] = {
+    "contacts": sample_contacts,
+    "notes": sample_notes,
+    "calendar": sample_calendar,
+    "photos": sample_photos,
+}
+_ITEMS = ("contacts", "messages", "whatsapp_messages", "notes", "events", "photos")
 
 
 def make_backup(folder: Path, *, messages: int, seed: int = 7) -> dict[str, int]:
@@ -28,20 +44,38 @@ def make_backup(folder: Path, *, messages: int, seed: int = 7) -> dict[str, int]
     Returns:
         What a reader must find: "rows", "messages" (rows that are no tapbacks), "reaction_rows",
         "conversations", "groups", "text_from_body", "edited", "unsent", "replies", "effects",
-        "group_event", "deleted", "attachments", "attachments_present".
+        "group_event", "deleted", "attachments", "attachments_present"; of the other databases
+        "contacts", "whatsapp_chats", "whatsapp_messages", "whatsapp_attachments", "notes",
+        "calendars", "events", "photos"; and "items" of all domains.
     """
-    database = LOGICAL_FILES["messages"]
-    path = place(folder, *database)
-    path.unlink(missing_ok=True)
-    sample = SampleMessages(folder, random.Random(seed))  # noqa: S311  # repeatable, not secret
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + SCHEMA + "BEGIN;")
+    chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
+    sample = SampleMessages(folder, chance)
+    truth = sample.truth
+    with _database(folder, "messages", SCHEMA) as db:
         sample.write(db, messages)
         db.execute("COMMIT")
-        db.executescript(INDEXES)
-    _write_manifest(folder, [database, *sample.files])
+        db.executescript(f"{INDEXES} BEGIN;")
+    with _database(folder, "whatsapp", sample_whatsapp.SCHEMA) as db:
+        sample_whatsapp.write(db, chance, truth, messages // 20)
+    for name, made in _SMALL.items():
+        with _database(folder, name, made.SCHEMA) as db:
+            made.write(db, chance, truth)
+    databases = [LOGICAL_FILES[name] for name in ("messages", "whatsapp", *_SMALL)]
+    _write_manifest(folder, [*databases, *sample.files])
     _write_plists(folder)
-    return dict(sample.truth)
+    truth["items"] = sum(truth[name] for name in _ITEMS)
+    return dict(truth)
+
+
+@contextmanager
+def _database(folder: Path, name: str, schema: str) -> Generator[sqlite3.Connection]:
+    """A new database in its place, filled in one transaction."""
+    path = place(folder, *LOGICAL_FILES[name])
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {schema} BEGIN;")
+        yield db
+        db.execute("COMMIT")
 
 
 def _write_manifest(folder: Path, files: list[tuple[str, str]]) -> None:

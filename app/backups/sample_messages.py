@@ -18,7 +18,7 @@ NEWEST_S = 780_000_000  # seconds since 2001: September 2025
 _SPACING_S = 600  # between two messages
 _NANO = 1_000_000_000
 _ME = "+15550001111"
-_PEOPLE = [f"+1555010{number:04d}" for number in range(12)] + ["ada@example.com", "bo@example.com"]
+PEOPLE = [f"+1555010{number:04d}" for number in range(12)] + ["ada@example.com", "bo@example.com"]
 _WORDS = [
     "dinner",
     "at",
@@ -138,7 +138,7 @@ class SampleMessages:
 
     def write(self, db: sqlite3.Connection, messages: int) -> None:
         """Fill the tables."""
-        people = list(enumerate(_PEOPLE, 1))
+        people = list(enumerate(PEOPLE, 1))
         chats: list[tuple[Any, ...]] = [
             (who, f"iMessage;-;{one}", 45, one, None, None) for who, one in people
         ]
@@ -190,7 +190,7 @@ class SampleMessages:
             return self._tapback(row, *last)
         if draw < 0.07 and in_group:
             self.truth["group_event"] += 1
-            row.update(item_type=2, group_title=self._words())
+            row.update(item_type=2, group_title=sentence(self._chance))
             return None
         if draw < 0.09:
             return self._edited(row, at)
@@ -208,7 +208,7 @@ class SampleMessages:
         elif draw < 0.18:
             self.truth["effects"] += 1
             row["expressive_send_style_id"] = "com.apple.messages.effect.CKConfettiEffect"
-        return self._words()
+        return sentence(self._chance)
 
     def _tapback(self, row: dict[str, Any], target: str, text: str) -> str:
         code, verb = self._chance.choice(_TAPBACKS)
@@ -220,7 +220,7 @@ class SampleMessages:
 
     def _edited(self, row: dict[str, Any], at: int) -> str:
         self.truth["edited"] += 1
-        before, after = self._words(), self._words()
+        before, after = sentence(self._chance), sentence(self._chance)
         wordings = [
             {"d": float(at), "t": attributed_body(before)},
             {"d": float(at + 60), "t": attributed_body(after)},
@@ -245,7 +245,7 @@ class SampleMessages:
         described = (number, guid, path, "public.heic", "image/heic", name, len(content))
         self._attachments.append(described)
         self._attached.append((message, number))
-        return "\ufffc" + (self._words() if number % 2 else "")
+        return "\ufffc" + (sentence(self._chance) if number % 2 else "")
 
     def _join(self, row: dict[str, Any], chat: int) -> None:
         if row["ROWID"] % 500 == 250 and row["associated_message_type"] == 0:
@@ -254,12 +254,14 @@ class SampleMessages:
         else:
             self._joined.append((chat, row["ROWID"], row["date"]))
 
-    def _words(self) -> str:
-        return " ".join(self._chance.choices(_WORDS, k=self._chance.randint(2, 12)))
-
     def _guid(self) -> str:
         digits = f"{self._chance.getrandbits(128):032X}"
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def sentence(chance: random.Random) -> str:
+    """Words in no particular order."""
+    return " ".join(chance.choices(_WORDS, k=chance.randint(2, 12)))
 
 
 def attributed_body(text: str) -> bytes:

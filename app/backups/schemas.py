@@ -1,14 +1,12 @@
 """Backups and what is in them, on the wire."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
-from sqlalchemy import RowMapping
 
-from app.backups.item_ids import ItemIds
 from app.backups.manifest import ALIASES
 from app.backups.models import Backup
 from app.core.clock import wire
@@ -23,13 +21,13 @@ LogicalName = Literal[
 ]
 _Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Row = RowMapping
 
 
-_NOT_YET = (
-    "accepted and kept nowhere: this version decrypts nothing, "
-    "and the indexing of an encrypted backup ends with `encrypted`"
+_SECRECY = (
+    "of an encrypted backup; sealed for the job alone, and gone when the job ends. "
+    "Without it, indexing an encrypted backup ends with `encrypted`"
 )
+Password = Annotated[SecretStr | None, Field(description=_SECRECY, min_length=1, max_length=1024)]
 
 
 class NewBackup(BaseModel):
@@ -45,7 +43,7 @@ class NewBackup(BaseModel):
     name: _Name | None = None
     path: _Path | None = None
     artifacts: Annotated[dict[LogicalName, _Path], Field(min_length=1)] | None = None
-    password: SecretStr | None = Field(None, description=_NOT_YET)
+    password: Password = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -62,7 +60,7 @@ class IndexAgain(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    password: SecretStr | None = Field(None, description=_NOT_YET)
+    password: Password = None
 
 
 class Warned(BaseModel):
@@ -120,50 +118,6 @@ def backup_view(backup: Backup, counts: Mapping[str, int]) -> dict[str, Any]:
         "counts": {name: counts.get(name, 0) for name in COUNTED},
         "warnings": backup.warnings,
     }
-
-
-def conversation_view(row: Row, ids: ItemIds) -> dict[str, Any]:
-    """A chat; names are null until the backup's contacts are indexed."""
-    return {
-        "id": ids.of(row["number"]),
-        **_copied(row, ("guid", "service", "is_group", "title")),
-        "participants": [{"handle": handle, "name": None} for handle in row["participants"]],
-        "message_count": row["message_count"],
-        "last_message_at": _time(row["last_message_at"]),
-    }
-
-
-def message_view(
-    row: Row, files: Iterable[Row], ids: ItemIds, conversations: ItemIds
-) -> dict[str, Any]:
-    """A message with its attachments; names are null until the contacts are indexed."""
-    conversation = row["conversation"]
-    event, link = row["event"], row["link"]
-    return {
-        "id": ids.of(row["number"]),
-        "guid": row["guid"],
-        "conversation_id": None if conversation is None else conversations.of(conversation),
-        "sent_at": _time(row["sent_at"]),
-        **_copied(row, ("is_from_me", "sender")),
-        "sender_name": None,
-        **_copied(row, ("service", "kind", "text", "subject", "reply_to_guid")),
-        "edited_at": _time(row["edited_at"]),
-        "edits": row["edits"] or [],
-        "unsent": row["unsent"],
-        "deleted_at": _time(row["deleted_at"]),
-        **_copied(row, ("effect", "error_code")),
-        "reactions": row["reactions"] or [],
-        "attachments": [_copied(file, _FILE) for file in files],
-        "event": event and dict(zip(("what", "handle", "title"), event, strict=True)),
-        "link": link and dict(zip(("url", "title", "summary"), link, strict=True)),
-    }
-
-
-_FILE = ("filename", "mime_type", "size_bytes", "file_id", "file_present", "is_sticker")
-
-
-def _copied(row: Row, names: Iterable[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names}
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, exists, func, or_, select, true, update
+from sqlalchemy import case, delete, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
 
 from app.backups.models import Backup, BackupArtifact, BackupStatus
 from app.core.columns import now
-from app.core.errors import NotFound
+from app.core.errors import Conflict, NotFound
 
-_IS_LIVE = exists().where(
-    BackupArtifact.backup_id == Backup.id, BackupArtifact.live_generation.is_not(None)
-)
+_IS_LIVE = Backup.indexed_at.is_not(None)  # all of it was whole at least once
 
 
 def visible(owner_id: UUID | None) -> ColumnElement[bool]:
@@ -89,6 +87,19 @@ async def asked(session: AsyncSession, backup_id: UUID, job_id: UUID) -> None:
         .where(Backup.id == backup_id, Backup.status != BackupStatus.INDEXING)
         .values(job_id=job_id, status=_indexed_or(BackupStatus.REGISTERED))
     )
+
+
+async def insist_no_password(session: AsyncSession, backup_id: UUID, *, had_one: bool) -> None:
+    """A job that has ended cannot be tried again with a password that went with it.
+
+    Raises:
+        Conflict: code `password_required`.
+    """
+    statement = select(Backup.encrypted).where(Backup.id == backup_id)
+    encrypted = (await session.execute(statement)).scalar_one_or_none()
+    if encrypted or (encrypted is None and had_one):
+        detail = "The backup is encrypted: index it again with its password."
+        raise Conflict(detail, code="password_required")
 
 
 async def started(session: AsyncSession, backup_id: UUID, job_id: UUID) -> None:

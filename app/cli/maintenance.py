@@ -22,8 +22,10 @@ from app.jobs.store import read
 from app.jobs.store.read import JobView
 from app.jobs.store.sweep import Waiting
 from app.jobs.worker import Share, Worker
+from app.notes.jobs import SendReminders
 from app.resources import open_resources
 from app.settings import Settings, load_settings
+from app.usage.jobs import CleanupReservations
 
 app = typer.Typer(
     help="Do now, in this process, what otherwise the schedules and the workers do. Each prints "
@@ -44,6 +46,18 @@ def prune(as_json: JsonFlag = False) -> None:
 def rescue(as_json: JsonFlag = False) -> None:
     """Take back the jobs of workers that are gone; takes three seconds."""
     _now(RescueLost(), as_json)
+
+
+@app.command()
+def send_reminders(as_json: JsonFlag = False) -> None:
+    """Send the reminders that are due."""
+    _now(SendReminders(), as_json)
+
+
+@app.command()
+def cleanup_reservations(as_json: JsonFlag = False) -> None:
+    """Free tokens that are held for longer than RESERVATION_TTL_SECONDS."""
+    _now(CleanupReservations(), as_json)
 
 
 def _now(args: JobArgs, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    DDL,
     MetaData,
     event,
     text,
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from app.core.folding import POSTGRESQL
 from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, prepare_sqlite
 from app.core.passing import patiently
 
@@ -54,6 +56,14 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+# Where tables are made without the migrations: what text indexes of any domain are made with.
+event.listen(
+    Base.metadata,
+    "before_create",
+    DDL(POSTGRESQL.replace("%", "%%")).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
+)
 
 
 class Database:

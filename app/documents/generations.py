@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.db import driver, on_sqlite
+from app.core.errors import Invalid
 from app.documents import store
 from app.documents.models import Document, DocumentPage
 
@@ -22,6 +23,7 @@ _PAGE_COLUMNS = (
 )  # fmt: skip
 
 Page = tuple[int, str, bool, str | None]  # number, text, needs_ocr, error: as the child sends it
+Note = tuple[str | None, str | None]  # error_code and error_message of a document that is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,33 @@ class Tally:
     needing_ocr: int
     failed: int
 
+    @property
+    def note(self) -> Note:
+        """What is wrong with a document that is ready. Raises `Invalid` for one that cannot be."""
+        unreadable = f"{self.failed} of {self.pages} pages could not be read."
+        if not self.readable and not self.needing_ocr:
+            if self.failed:
+                raise Invalid(f"The PDF has no text; {unreadable}", code="page_errors")
+            raise Invalid("The PDF has neither text nor pictures of text.", code="no_text")
+        if self.failed:
+            return "page_errors", unreadable
+        if not self.readable:
+            return "needs_ocr", "The pages are pictures of text."
+        return None, None
 
-async def begin(session: AsyncSession, document_id: UUID, page_count: int) -> int:
+
+async def begin(
+    session: AsyncSession, document_id: UUID, page_count: int, title: str | None
+) -> int:
     """Hand out the document's next generation. Raises `DocumentGone`."""
     statement = (
         update(Document)
         .where(Document.id == document_id)
-        .values(last_generation=Document.last_generation + 1, page_count=page_count)
+        .values(
+            last_generation=Document.last_generation + 1,
+            page_count=page_count,
+            title=title,
+        )
         .returning(Document.last_generation)
     )
     generation: int | None = await session.scalar(statement)
@@ -90,14 +112,14 @@ async def failed_pages(
     return list(await session.scalars(statement.order_by(page.page_number).limit(limit)))
 
 
-async def go_live(
-    session: AsyncSession,
-    document_id: UUID,
-    generation: int,
-    counted: Tally,
-    note: tuple[str | None, str | None],
-) -> None:
-    """Let readers see this generation, in place of any earlier one. `note`: code and sentence."""
+async def go_live(session: AsyncSession, document_id: UUID, generation: int) -> None:
+    """Let readers see the pages of this generation, in place of any earlier one.
+
+    Raises:
+        Invalid: nothing in it can be read; see `Tally.note`.
+    """
+    counted = await tally(session, document_id, generation)
+    code, message = counted.note
     await store.change(
         session,
         document_id,
@@ -105,9 +127,38 @@ async def go_live(
         page_count=counted.pages,
         pages_without_text=counted.without_text,
         needs_ocr=counted.needing_ocr > 0,
-        error_code=note[0],
-        error_message=note[1],
+        error_code=code,
+        error_message=message,
     )
+
+
+async def lengths(
+    session: AsyncSession, document_id: UUID, generation: int, *, after: int, limit: int
+) -> list[tuple[int, int]]:
+    """Number and length in characters of the pages after page `after`, in order."""
+    page = DocumentPage
+    statement = (
+        select(page.page_number, func.length(page.text))
+        .where(page.document_id == document_id, page.generation == generation)
+        .where(page.page_number > after)
+        .order_by(page.page_number)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in await session.execute(statement)]
+
+
+async def texts(
+    session: AsyncSession, document_id: UUID, generation: int, *, after: int, up_to: int
+) -> list[tuple[int, str]]:
+    """Number and text of some pages, in order."""
+    page = DocumentPage
+    statement = (
+        select(page.page_number, page.text)
+        .where(page.document_id == document_id, page.generation == generation)
+        .where(page.page_number > after, page.page_number <= up_to)
+        .order_by(page.page_number)
+    )
+    return [(row[0], row[1]) for row in await session.execute(statement)]
 
 
 async def live_pages(

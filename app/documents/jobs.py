@@ -1,29 +1,25 @@
-"""Jobs on documents: reading a PDF's pages, and removing what a deleted document left."""
+"""Jobs on documents: reading a PDF, cutting and embedding its text, and tidying up.
 
-from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack, aclosing
-from pathlib import Path
+POST /documents ─▶ ingest_extract ─▶ ingest_index ─▶ ready
+                   pages             chunks, vectors
+"""
+
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid, Unavailable
-from app.core.processes import ChildDied, ChildPool
-from app.documents import generations, store
-from app.documents.extraction import pdf_children
+from app.documents import generations, renewal, store
+from app.documents.indexing import Indexing
 from app.documents.models import Document
+from app.documents.reading import extract, remove_pages, resumed
 from app.jobs.context import JobContext
 from app.jobs.queue import JobQueue
 from app.jobs.spec import Change, JobArgs, job
 from app.jobs.states import JobStatus
 from app.jobs.store.insert import Stored
 
-BATCH_PAGES = 100  # pages per step: one commit, one progress write, the most a crash repeats
-DEADLY_PAGES = 3  # that kill their child; with the next one the whole document counts as hostile
 NAMED_PAGES = 20  # unreadable pages that the result names
-
-Note = tuple[str | None, str | None]  # error_code and error_message of a document that is ready
 
 
 class ExtractDocument(JobArgs, kind="ingest_extract"):
@@ -40,8 +36,23 @@ class ExtractDocument(JobArgs, kind="ingest_extract"):
         return str(self.document_id)
 
 
+class IndexDocument(JobArgs, kind="ingest_index"):
+    """Cut and embed the pages of one generation; asked for by the job that read them."""
+
+    document_id: UUID
+    generation: int
+
+    def lane(self) -> str:
+        """Behind the job that reads the pages, before whatever was asked for later."""
+        return lane_of(self.document_id)
+
+    def unique_key(self) -> str:
+        """One generation is indexed once."""
+        return f"{self.document_id}:{self.generation}"
+
+
 class PurgeDocument(JobArgs, kind="document_purge"):
-    """Remove the pages of a deleted document, and its blob when nobody else has it."""
+    """Remove what a deleted document left, and its blob when nobody else has it."""
 
     document_id: UUID
     sha256: str
@@ -49,6 +60,14 @@ class PurgeDocument(JobArgs, kind="document_purge"):
     def lane(self) -> str:
         """Behind the run that the deletion stopped."""
         return lane_of(self.document_id)
+
+
+class RenewDocuments(JobArgs, kind="documents_renew"):
+    """Bring all documents up to this version's chunks and to the model that is set."""
+
+    def unique_key(self) -> str:
+        """One at a time."""
+        return "documents"
 
 
 def lane_of(document_id: UUID) -> str:
@@ -65,193 +84,107 @@ async def ask_for_extraction(session: AsyncSession, queue: JobQueue, document: D
     return stored
 
 
-async def follow_extraction(session: AsyncSession, change: Change) -> None:
+async def follow_ingest(session: AsyncSession, change: Change) -> None:
     """Move the document's status with its job's; a deleted document has none."""
     document_id = UUID(change.args["document_id"])
     if change.status is JobStatus.RUNNING:
         await store.indexing(session, document_id)
     elif change.status is JobStatus.COMPLETED:
-        await store.ready(session, document_id)
+        if change.kind == IndexDocument.kind:  # the other one has a child, which goes on
+            await store.ready(session, document_id)
     elif change.status.ended:
         await store.not_read(session, document_id, change.error_type, change.error_message)
     elif change.event == "queued":  # by a person's retry; any other wait leaves `indexing`
         await store.queued(session, document_id)
 
 
-@job(function="ingest_extract", max_attempts=5, on_change=follow_extraction)
+@job(function="ingest_extract", max_attempts=5, on_change=follow_ingest)
 async def extract_document(ctx: JobContext, args: ExtractDocument) -> dict[str, Any]:
-    """Write the document's pages as a new generation, `BATCH_PAGES` a step, then make it live.
+    """Write the document's pages as a new generation, a batch a step, then ask for its index.
 
-    A second run of the same job goes on at the page after its last step, in the same generation;
-    a new job writes a new generation, and readers see the old one until the last step. Pages that
-    cannot be read are counted as failed and named in the result. The document fails when it
-    cannot be opened, or when nothing in it can be read: `no_text` (all pages are blank) or
-    `page_errors` (some are damaged). One that needs OCR does not fail: it is ready and says so.
+    A second run of the same job goes on at the page after its last step, in the same generation,
+    and asks for the index once. A new job writes a new generation; its pages are seen at once if
+    the document has none that are indexed, else when the new ones are. Pages that cannot be read
+    are counted as failed and named in the result. The document fails when it cannot be opened, or
+    when nothing in it can be read: `no_text` (all pages are blank) or `page_errors` (some are
+    damaged). One that needs OCR does not fail: it is ready and says so.
     """
     async with ctx.resources.db.reading() as session:
         document = await store.standing(session, args.document_id)
-    generation = _resumed(ctx.cursor, document)
-    if generation is None or generation != document.live_generation:
-        generation = await _extract(ctx, document)
-        await _go_live(ctx, document.id, generation)
-    await _remove_pages(ctx, document.id, keep=[generation])
+    generation = resumed(ctx.cursor, document)
+    if generation is None or "next_job_id" not in ctx.cursor:
+        generation = await extract(ctx, document)
+        await _hand_over(ctx, document, generation)
+    keep = {generation, document.indexed_generation or generation}
+    await remove_pages(ctx, document.id, keep=keep)
     return await _result(ctx, document.id, generation)
+
+
+@job(function="ingest_index", max_attempts=5, on_change=follow_ingest)
+async def index_document(ctx: JobContext, args: IndexDocument) -> dict[str, Any]:
+    """Cut the pages of one generation, embed what has no vector yet, then make all of it live.
+
+    A second run of the same job goes on after its last step. A run over text that did not change
+    embeds nothing: chunk ids are made of what they are, and their vectors stay. A generation that
+    a newer one has overtaken is left alone.
+    """
+    async with ctx.resources.db.reading() as session:
+        document = await store.standing(session, args.document_id)
+    facts: dict[str, Any] = {"document_id": str(document.id)}
+    if document.last_generation != args.generation:
+        return facts | {"overtaken": True}
+    return facts | await Indexing(ctx, document, args.generation).run()
 
 
 @job(function="purge_document", max_attempts=5, maintenance=True)
 async def purge_document(ctx: JobContext, args: PurgeDocument) -> dict[str, Any]:
-    """Remove every page of a deleted document, then its blob unless a document has the same bytes.
+    """Remove what a deleted document left, then its blob unless a document has the same bytes.
 
     A second run removes what the first one left.
     """
-    await _remove_pages(ctx, args.document_id, keep=())
+    await remove_pages(ctx, args.document_id, keep=())
+    await renewal.remove_chunks(ctx, args.document_id, keep=())
     await store.drop_blob(ctx.resources.db, ctx.resources.blobs, args.sha256)
     return {"document_id": str(args.document_id)}
 
 
-class _Run:
-    """One reading of one file, from wherever the last one stopped."""
+@job(function="renew_documents", max_attempts=5, maintenance=True)
+async def renew_documents(ctx: JobContext, _args: RenewDocuments) -> dict[str, Any]:
+    """Have documents ingested again whose chunks are of an older version, then switch the model.
 
-    def __init__(
-        self, ctx: JobContext, document: Document, children: ChildPool, path: Path
-    ) -> None:
-        self._ctx, self._document, self._children, self._path = ctx, document, children, path
-        self.generation = _resumed(ctx.cursor, document)  # None until the file is open
-        self._page = 0 if self.generation is None else int(ctx.cursor["page"])  # the last stored
-        self._page_count = 0 if self.generation is None else document.page_count or 0
-
-    async def read_all(self) -> int:
-        """Store every page that is still missing; the generation they belong to.
-
-        A page that kills the child costs two children and is stored as unreadable. A document of
-        one page, or with more such pages than `DEADLY_PAGES`, is given up as hostile.
-        """
-        deadly = 0
-        while self.generation is None or self._page < self._page_count:
-            try:
-                await self._read(BATCH_PAGES)
-                break
-            except ChildDied as died:
-                deadly += 1
-                if self.generation is None or self._page_count == 1 or deadly > DEADLY_PAGES:
-                    raise _for_the_row(died) from died
-                await self._step_over()
-        if self.generation is None:
-            raise Unavailable("The process that reads PDFs gave no answer.")
-        return self.generation
-
-    async def _read(self, batch_pages: int, *, batches: int | None = None) -> None:
-        """Store pages from the next one on, at most so many batches."""
-        request = {"path": str(self._path), "first_page": self._page + 1}
-        request |= {"batch_pages": batch_pages}
-        async with aclosing(self._children.stream(request)) as frames:
-            stored = 0
-            async for kind, payload in frames:
-                if kind == "head":
-                    await self._begin(payload["page_count"])
-                    continue
-                await self._save(payload)
-                stored += 1
-                if stored == batches:
-                    return
-
-    async def _step_over(self) -> None:
-        """Go on one by one to the page that killed the child, and store it as unreadable."""
-        try:
-            await self._read(1, batches=BATCH_PAGES)
-        except ChildDied as died:
-            if died.cause == "start":
-                raise _for_the_row(died) from died
-            await self._save([(self._page + 1, "", False, str(died))])
-
-    async def _begin(self, page_count: int) -> None:
-        """Open a generation, unless an earlier attempt has."""
-        if self.generation is not None:
-            return
-        stale = self._ctx.cursor is not None  # of a generation that a later job has replaced
-        document_id = self._document.id
-        async with self._ctx.step(total=page_count, stage="extracting", restart=stale) as step:
-            generation = await generations.begin(step.session, document_id, page_count)
-            step.advance(cursor={"generation": generation, "page": 0})
-        self.generation, self._page_count = generation, page_count
-        keep = {generation, self._document.live_generation or 0}
-        await _remove_pages(self._ctx, document_id, keep=keep)
-
-    async def _save(self, pages: Sequence[generations.Page]) -> None:
-        """One step: a batch of pages, in order."""
-        assert self.generation is not None
-        failed = sum(error is not None for *_, error in pages)
-        last = pages[-1][0]
-        async with self._ctx.step() as step:
-            await store.hold(step.session, self._document.id)
-            await generations.save(step.session, self._document.id, self.generation, pages)
-            cursor = {"generation": self.generation, "page": last}
-            step.advance(len(pages) - failed, failed=failed, cursor=cursor)
-        self._page = last
+    Where the model that is set is not the one that search asks, every chunk is embedded beside
+    its old vector, and one transaction lets search ask the new one. A second run goes on where
+    the first one stopped; with nothing to do it does nothing.
+    """
+    asked = 0
+    async for batch in renewal.outdated(ctx.resources.db):
+        async with ctx.resources.db.transaction() as session:
+            for document in batch:
+                asked += (await ask_for_extraction(session, ctx.queue, document)).new
+    return {"documents": asked} | await renewal.switch_model(ctx)
 
 
-def _resumed(cursor: Any, document: Document) -> int | None:
-    """The generation that an earlier attempt was writing, unless a later job has begun one."""
-    if cursor is None or cursor["generation"] != document.last_generation:
-        return None
-    return document.last_generation
-
-
-async def _extract(ctx: JobContext, document: Document) -> int:
-    async with AsyncExitStack() as stack:
-        try:
-            path = await stack.enter_async_context(ctx.resources.blobs.path(document.sha256))
-        except FileNotFoundError as error:
-            raise Invalid("The file is gone from the blob store.", code="blob_missing") from error
-        children = await stack.enter_async_context(pdf_children(1))
-        return await _Run(ctx, document, children, path).read_all()
-
-
-async def _go_live(ctx: JobContext, document_id: UUID, generation: int) -> None:
-    """The last step: from now on readers see this generation."""
+async def _hand_over(ctx: JobContext, document: Document, generation: int) -> None:
+    """The last step: the pages are whole, and the job that indexes them waits."""
+    args = IndexDocument(document_id=document.id, generation=generation)
     async with ctx.step() as step:
-        await store.hold(step.session, document_id)
-        counted = await generations.tally(step.session, document_id, generation)
-        note = _verdict(counted)
-        await generations.go_live(step.session, document_id, generation, counted, note)
-
-
-def _verdict(counted: generations.Tally) -> Note:
-    """What is wrong with a document that is ready. Raises `Invalid` for one that cannot be."""
-    unreadable = f"{counted.failed} of {counted.pages} pages could not be read."
-    if not counted.readable and not counted.needing_ocr:
-        if counted.failed:
-            raise Invalid(f"The PDF has no text; {unreadable}", code="page_errors")
-        raise Invalid("The PDF has neither text nor pictures of text.", code="no_text")
-    if counted.failed:
-        return "page_errors", unreadable
-    if not counted.readable:
-        return "needs_ocr", "The pages are pictures of text."
-    return None, None
-
-
-async def _remove_pages(ctx: JobContext, document_id: UUID, *, keep: Collection[int]) -> None:
-    """Remove the pages of all generations but those, batch by batch."""
-    while True:
-        async with ctx.resources.db.reading() as session:
-            dead = await generations.first_dead(session, document_id, keep)
-        if dead is None:
-            return
-        async with ctx.step() as step:
-            await generations.remove_batch(step.session, document_id, *dead)
+        await store.hold(step.session, document.id)
+        if document.indexed_generation is None:
+            await generations.go_live(step.session, document.id, generation)
+        else:
+            _ = (await generations.tally(step.session, document.id, generation)).note
+        child = await ctx.queue.enqueue(
+            step.session, args, owner_id=document.owner_id, parent_id=ctx.job_id
+        )
+        await store.note_job(step.session, document.id, child.id)
+        step.advance(cursor=step.cursor | {"next_job_id": str(child.id)})
 
 
 async def _result(ctx: JobContext, document_id: UUID, generation: int) -> dict[str, Any]:
-    result: dict[str, Any] = {"document_id": str(document_id), "next_job_id": None}
+    next_job_id = ctx.cursor["next_job_id"]
+    result: dict[str, Any] = {"document_id": str(document_id), "next_job_id": next_job_id}
     if ctx.failed:
         async with ctx.resources.db.reading() as session:
             pages = await generations.failed_pages(session, document_id, generation, NAMED_PAGES)
         result |= {"failed_pages": pages}
     return result
-
-
-def _for_the_row(died: ChildDied) -> Exception:
-    """A child that could not start is not the file's fault; any other death is."""
-    if died.cause == "start":
-        return Unavailable("The process that reads PDFs could not be started.")
-    return died

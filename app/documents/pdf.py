@@ -2,7 +2,8 @@
 
 PDFium is not thread-safe (four threads on one file gave silently wrong text) and a hostile page can
 abort the process it is parsed in, so nothing else imports this module; it is named as
-`app.documents.pdf:read_pages`. It knows the standard library and pypdfium2 only.
+`app.documents.pdf:read_pages`. It knows the standard library, pypdfium2 and, for pages that PDFium
+reads badly, pdfminer.six.
 """
 
 import re
@@ -17,6 +18,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from app.documents.picture import image_share
+from app.documents.second_look import SecondLook, is_suspicious
 
 MAX_PAGES = 20_000
 MAX_PAGE_CHARACTERS = 1_000_000  # PDFium holds ~260 bytes for each: twice this is the child's end
@@ -27,6 +29,7 @@ BATCH_SECONDS = 1.0  # ... or at this age, so that progress moves and a slow pag
 OCR_BELOW_CHARACTERS = 10  # letters and digits
 OCR_IMAGE_SHARE = 0.5  # of the page's area
 _LOOKED_AT_FOR_OCR = 1_000  # characters; a page with more has text, whatever it is
+_SHORT = 4_000  # characters; a page with more is not looked at twice
 
 _HEADER_WITHIN_BYTES = 1_024
 _TITLE_CHARACTERS = 300
@@ -79,18 +82,19 @@ def read_pages(request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             )
         yield "head", {"page_count": page_count, "title": _title(document)}
         numbers = range(request.get("first_page", 1), page_count + 1)
-        for batch in _batches(document, numbers, request.get("batch_pages", 50)):
+        again = SecondLook(Path(request["path"]), request.get("password"))
+        for batch in _batches(document, again, numbers, request.get("batch_pages", 50)):
             yield "pages", batch
 
 
 def _batches(
-    document: pypdfium2.PdfDocument, numbers: range, batch_pages: int
+    document: pypdfium2.PdfDocument, again: SecondLook, numbers: range, batch_pages: int
 ) -> Iterator[list[Page]]:
     batch: list[Page] = []
     in_all = in_batch = 0
     begun_at = time.monotonic()
     for number in numbers:
-        page = _read(document, number)
+        page = _read(document, again, number)
         batch.append(page)
         in_batch += len(page[1])
         in_all += len(page[1])
@@ -147,11 +151,14 @@ def _title(document: pypdfium2.PdfDocument) -> str | None:
     return " ".join(title.split()) or None
 
 
-def _read(document: pypdfium2.PdfDocument, number: int) -> Page:
+def _read(document: pypdfium2.PdfDocument, again: SecondLook, number: int) -> Page:
     """Read one page; what is wrong with it is its own reason and stops no other page."""
     try:
         with closing(document[number - 1]) as page:
             text = _text(page)
+            if len(text) < _SHORT and is_suspicious(page, letters := _letters(text)):
+                other = _normal(again.text(number)[:MAX_PAGE_CHARACTERS])
+                text = other if _letters(other) > letters else text
             return number, text, _needs_ocr(page, text), None
     except pypdfium2.PdfiumError:
         return number, "", False, "The page is damaged."
@@ -187,6 +194,11 @@ def _replacement(match: re.Match[str]) -> str:
 
 def _needs_ocr(page: pypdfium2.PdfPage, text: str) -> bool:
     """Say whether the page is a picture of text: next to no characters, mostly covered by images."""
-    if sum(map(str.isalnum, text[:_LOOKED_AT_FOR_OCR])) >= OCR_BELOW_CHARACTERS:
+    if _letters(text[:_LOOKED_AT_FOR_OCR]) >= OCR_BELOW_CHARACTERS:
         return False
     return image_share(page) >= OCR_IMAGE_SHARE
+
+
+def _letters(text: str) -> int:
+    """How many letters and digits."""
+    return sum(map(str.isalnum, text))

@@ -25,12 +25,13 @@ from app.api.deps import (
 from app.api.schemas import problems, starts_work
 from app.blobs import Blobs
 from app.core.errors import Conflict, NotFound, Unavailable
-from app.documents import store
+from app.documents import chunks, store
 from app.documents.generations import live_pages
 from app.documents.jobs import PurgeDocument, ask_for_extraction
 from app.documents.models import Document, DocumentStatus
 from app.documents.schemas import (
     ChunkList,
+    ChunkView,
     DocumentList,
     DocumentView,
     PageList,
@@ -38,6 +39,7 @@ from app.documents.schemas import (
     UploadForm,
 )
 from app.documents.uploads import FIELD, Upload, receive
+from app.embedding import spaces
 from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
 
@@ -182,11 +184,12 @@ async def list_pages(document_id: UUID, session: ReadDep, user: UserDep, page: P
 
 @router.get("/{document_id}/chunks", responses=problems(404))
 async def list_chunks(
-    document_id: UUID, session: ReadDep, user: UserDep, _page: PageDep
+    document_id: UUID, session: ReadDep, user: UserDep, page: PageDep
 ) -> ChunkList:
-    """The document's chunks in order."""
-    await store.one(session, document_id, owner_of(user))
-    return ChunkList(items=[], total=0)
+    """The document's chunks in order; none until a run has ended well."""
+    document = await store.one(session, document_id, owner_of(user))
+    rows = await chunks.live(session, document_id, limit=page.limit, offset=page.offset)
+    return ChunkList(items=[ChunkView.of(row) for row in rows], total=document.chunk_count)
 
 
 @router.post("/{document_id}/reindex", status_code=202, responses=starts_work(404))
@@ -213,6 +216,7 @@ async def delete_document(
     async def work(session: AsyncSession) -> None:
         document = await store.one(session, document_id, owner_of(user))
         await store.remove(session, document_id)
+        await spaces.changed(session, chunks.SPACE)
         await _stop_jobs(session, ledger, document.job_ids)
         purge = PurgeDocument(document_id=document_id, sha256=document.sha256)
         await queue.enqueue(session, purge)

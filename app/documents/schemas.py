@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from app.core.clock import wire
-from app.documents.models import Document, DocumentPage
+from app.documents.models import Chunk, Document, DocumentPage
 
 _EXAMPLE_ID = "019aa7c2-5c1f-7b52-9d3e-3f8f6f0f2a11"
 
@@ -23,7 +23,7 @@ class DocumentView(BaseModel):
                 "size_bytes": 48213,
                 "status": "ready",
                 "page_count": 12,
-                "chunk_count": 0,
+                "chunk_count": 31,
                 "pages_without_text": 1,
                 "needs_ocr": True,
                 "error_code": None,
@@ -60,7 +60,7 @@ class DocumentView(BaseModel):
             size_bytes=row.size_bytes,
             status=row.status,
             page_count=row.page_count,
-            chunk_count=0,
+            chunk_count=row.chunk_count,
             pages_without_text=row.pages_without_text,
             needs_ocr=row.needs_ocr,
             error_code=row.error_code,
@@ -114,6 +114,17 @@ class ChunkView(BaseModel):
     char_start: int
     char_end: int
     text: str
+
+    @classmethod
+    def of(cls, row: Chunk) -> Self:
+        """The row as the API reports it."""
+        return cls(
+            chunk_id=row.id,
+            page_number=row.page_number,
+            char_start=row.char_start,
+            char_end=row.char_end,
+            text=row.text,
+        )
 
 
 class ChunkList(BaseModel):

@@ -84,16 +84,21 @@ async def newest(
 
 
 async def asked(session: AsyncSession, document_id: UUID, job_id: UUID) -> None:
-    """Note that a new job was asked for. Raises `NotFound` when the document is gone.
+    """Note that a new run was asked for. Raises `NotFound` when the document is gone.
 
     The document goes back to `uploaded`, or stays `ready` while a generation is live.
     """
+    await note_job(session, document_id, job_id)
+    await queued(session, document_id)
+
+
+async def note_job(session: AsyncSession, document_id: UUID, job_id: UUID) -> None:
+    """Put a job at the head of the document's. Raises `NotFound` when the document is gone."""
     statement = select(Document.job_ids).where(Document.id == document_id)
     ids = await session.scalar(statement.with_for_update(key_share=True))
     if ids is None:
         raise NotFound("there is no such document")
     await change(session, document_id, job_ids=[str(job_id), *ids][:_JOBS_KEPT])
-    await queued(session, document_id)
 
 
 async def queued(session: AsyncSession, document_id: UUID) -> None:
@@ -108,8 +113,8 @@ async def indexing(session: AsyncSession, document_id: UUID) -> None:
 
 
 async def ready(session: AsyncSession, document_id: UUID) -> None:
-    """Move the status of a document whose newest generation is live."""
-    await change(session, document_id, status=DocumentStatus.READY)
+    """Move the status of a document whose run has ended well, unless it was overtaken."""
+    await change(session, document_id, **_without_generation(DocumentStatus.INDEXING, None, None))
 
 
 async def not_read(
@@ -201,8 +206,8 @@ def gone() -> DocumentGone:
 def _without_generation(
     status: DocumentStatus, code: str | None, message: str | None
 ) -> dict[str, Any]:
-    """These values for a document that nobody can read yet; `ready`, untouched, for any other."""
-    none = Document.live_generation.is_(None)
+    """These values for a document without a whole generation; `ready`, untouched, for any other."""
+    none = Document.indexed_generation.is_(None)
     return {
         "status": case((none, status.value), else_=DocumentStatus.READY.value),
         "error_code": case((none, code), else_=Document.error_code),

@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import boot_seconds
 from app.core.failpoints import failpoint
 from app.core.passing import OUTAGE_PATIENCE, patiently
+from app.jobs.ledger import Ledger
 from app.jobs.queue import JobQueue
-from app.jobs.store import steps
+from app.jobs.store import secrets, steps
 from app.jobs.store.claim import Claim
-from app.jobs.store.moves import tell
+from app.jobs.store.moves import Ending, tell
 from app.resources import Resources
 
 _SMOOTHING = 0.3  # weight of the newest window in the rate: jumps fade within about five
@@ -46,6 +47,16 @@ class Step:
         self.cursor = cursor
         self.processed = 0
         self.failed = 0
+        self.ends = False
+        self.result: dict[str, Any] | None = None
+
+    def end(self, result: dict[str, Any] | None = None) -> None:
+        """Complete the job in this step's own transaction; the handler returns after it.
+
+        For a handler whose end is only right together with what the step has just made sure of.
+        Any other simply returns its result.
+        """
+        self.ends, self.result = True, result
 
     def advance(self, processed: int = 0, *, failed: int = 0, cursor: Any = None) -> None:
         """Count items of this step, and say where a retry goes on (JSON; None: as before).
@@ -62,7 +73,12 @@ class JobContext:
     """A running job, in the hands of its handler."""
 
     def __init__(
-        self, claim: Claim, resources: Resources, queue: JobQueue, lease_seconds: float
+        self,
+        claim: Claim,
+        resources: Resources,
+        queue: JobQueue,
+        ledger: Ledger,
+        lease_seconds: float,
     ) -> None:
         self.job_id: UUID = claim.id
         self.owner_id: UUID | None = claim.owner_id
@@ -77,10 +93,12 @@ class JobContext:
         self._percent = claim.progress_percent
         self._stage = claim.stage
         self.lease_ends = boot_seconds() + lease_seconds  # as far as this process knows
+        self.ended = False  # whether a step has ended the job, see `Step.end`
         self.stepped = False  # whether this attempt has committed a step
         self.on_first_step: Callable[[], None] = lambda: None
         self._token = claim.lease_token
         self._lease = lease_seconds
+        self._ledger = ledger
         self.worker_id: str | None = None  # whose hands these are
         self._rate: float | None = None
         self._window_items = 0
@@ -128,6 +146,9 @@ class JobContext:
             if asked_to_stop is None:
                 raise LeaseLost(f"job {self.job_id} has a new owner")
             await self._tell_stage(session, stage, restart)
+            if step.ends and not asked_to_stop:
+                ending = Ending(self.job_id, self._token, step.result)
+                await self._ledger.complete_in(session, [ending])
             await failpoint("in_checkpoint")
         await failpoint("after_checkpoint")
         self._remember(values, stage)
@@ -135,8 +156,15 @@ class JobContext:
         if not self.stepped:
             self.stepped = True
             self.on_first_step()
+        self.ended = step.ends and not asked_to_stop
         if asked_to_stop:
             raise JobCancelled(f"job {self.job_id} was asked to stop")
+
+    async def secret(self) -> str | None:
+        """What was sealed for this job when it was asked for; None where nothing was."""
+        key = self.resources.settings.secret()
+        async with self.resources.db.reading() as session:
+            return await secrets.read(session, key, self.job_id)
 
     def renewed(self, asked: float) -> None:
         """Note that the lease was renewed by a statement sent at `asked`, by the boot clock."""

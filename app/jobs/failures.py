@@ -16,7 +16,7 @@ log = logging.getLogger("worker")
 _TRACE = 8000  # characters of a traceback that are kept: its end says what happened
 _LAPSE_BACKOFF = 0.25  # seconds before the second try after a lost worker
 # From then on new workers have time to come up: else one suspect goes through all of a host's.
-_LAPSE_GROWTH = 10.0
+LAPSE_GROWTH = 10.0
 _BACKOFF = 1.0  # seconds before the second attempt; doubled with each
 _LONGEST_BACKOFF = 300.0
 
@@ -70,4 +70,4 @@ def backoff(attempt: int) -> float:
 
 def lapse_backoff(lapses: int) -> float:
     """Seconds before a job that lost its worker is tried again."""
-    return _LAPSE_BACKOFF * _LAPSE_GROWTH ** (lapses - 1) * (0.5 + random.random())  # noqa: S311
+    return _LAPSE_BACKOFF * LAPSE_GROWTH ** (lapses - 1) * (0.5 + random.random())  # noqa: S311

@@ -25,7 +25,7 @@ from app.jobs.models import BackgroundJob as _Row
 from app.jobs.queue import JobQueue, Order
 from app.jobs.spec import Change
 from app.jobs.states import JobStatus
-from app.jobs.store import people, sweep
+from app.jobs.store import people, secrets, sweep
 from app.jobs.store.claim import Claim
 from app.jobs.store.insert import next_ring
 from app.jobs.store.moves import (
@@ -80,13 +80,15 @@ class Ledger:
 
     async def complete(self, endings: Sequence[Ending]) -> set[UUID]:
         """End jobs well, in one transaction; the ids of those that were still this worker's."""
+        return await self.db.run(
+            lambda session: self.complete_in(session, endings), patience=OUTAGE_PATIENCE
+        )
 
-        async def work(session: AsyncSession) -> set[UUID]:
-            moved = await complete(session, endings, self._worker or "")
-            await self.settle(session, moved)
-            return {m.change.job_id for m in moved}
-
-        return await self.db.run(work, patience=OUTAGE_PATIENCE)
+    async def complete_in(self, session: AsyncSession, endings: Sequence[Ending]) -> set[UUID]:
+        """The same in a transaction that is open."""
+        moved = await complete(session, endings, self._worker or "")
+        await self.settle(session, moved)
+        return {each.change.job_id for each in moved}
 
     async def complete_at_once(self, endings: Sequence[Ending]) -> set[UUID]:
         """The same for kinds without a hook: one trip, and lanes are rung right after it."""
@@ -210,6 +212,7 @@ class Ledger:
         """What follows a move, in its transaction: the hooks, and rings after the commit."""
         for each in moved:
             await self._tell_hook(session, each.change)
+        await self._forget_secrets(session, moved)
         again = [m for m in moved if m.change.status is JobStatus.QUEUED]
         if again:
             numbers = await next_ring(session, [m.change.job_id for m in again])
@@ -221,6 +224,14 @@ class Ledger:
             if head is not None and head.id not in {m.change.job_id for m in again}:
                 numbers = await next_ring(session, [head.id])
                 self._ring(session, head.id, numbers, head.kind, head.queue, head)
+
+    async def _forget_secrets(self, session: AsyncSession, moved: Sequence[Moved]) -> None:
+        ended = [m.change for m in moved if m.change.status.ended]
+        known = self._queue.registry
+        # A kind that this process does not know may have a secret too.
+        job_ids = [c.job_id for c in ended if c.kind not in known or known[c.kind].secret]
+        if job_ids:
+            await secrets.forget(session, job_ids)
 
     def _ring(
         self,

@@ -10,7 +10,7 @@ from app.jobs.identity import own_identity
 from app.jobs.ledger import Ledger
 from app.jobs.rescue import Rescue
 from app.jobs.spec import JobArgs, job
-from app.jobs.store import sweep
+from app.jobs.store import secrets, sweep
 
 _MAINTENANCE_KEPT = timedelta(days=1)
 _LOOK_SECONDS = 0.5  # between two looks; one later than 1.5 s counts as an outage
@@ -29,6 +29,8 @@ class RescueLost(JobArgs, kind="rescue", priority=5):
 async def prune(ctx: JobContext, _args: Prune) -> dict[str, Any]:
     """Forget old jobs in batches; maintenance kinds after a day, none before ARQ_KEEP_RESULT.
 
+    A scheduled run that found nothing goes as soon as two later ones are there. Secrets of jobs that have not ended go before they are a day old.
+
     A second run finds what the first one left: nothing, or what has grown old since. A retry
     counts on from the batches that are already gone.
     """
@@ -36,6 +38,7 @@ async def prune(ctx: JobContext, _args: Prune) -> dict[str, Any]:
     certain = timedelta(seconds=settings.arq_keep_result)
     while True:
         async with ctx.step(stage="pruning") as step:
+            await secrets.forget_old(step.session)
             removed = await sweep.prune(
                 step.session,
                 keep=max(timedelta(days=settings.job_retention_days), certain),
@@ -43,6 +46,7 @@ async def prune(ctx: JobContext, _args: Prune) -> dict[str, Any]:
                     kind for kind, known in ctx.queue.registry.items() if known.maintenance
                 ],
                 keep_maintenance=max(_MAINTENANCE_KEPT, certain),
+                keep_idle=certain,
             )
             step.advance(removed)
         if not removed:

@@ -4,7 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, String, Text, text
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.columns import BigSerial, Id, Json, LeaseEnd, UtcDateTime, new_id
@@ -139,6 +148,16 @@ class JobEvent(Base):
     data: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     __table_args__ = (Index("ix_job_events_job", "job_id", "seq"), {"sqlite_autoincrement": True})
+
+
+class JobSecret(Base):
+    """What a job must know and nobody may read: sealed, and gone in the transaction that ends it."""
+
+    __tablename__ = "job_secrets"
+
+    job_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class WorkerRow(Base):

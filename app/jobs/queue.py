@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db import after_commit
 from app.core.failpoints import failpoint
 from app.jobs.spec import JobArgs, Registry
+from app.jobs.store import secrets
 from app.jobs.store.insert import Request, Stored, store
 
 log = logging.getLogger(__name__)
@@ -152,6 +153,14 @@ class JobQueue:
             ring = self.ring_for(stored.id, 1, stored.kind, stored.queue, stored)
             after_commit(session, partial(self._committed, ring, self._ringer.by_commit))
         return stored
+
+    async def keep_secret(
+        self, session: AsyncSession, stored: Stored, key: bytes, secret: str
+    ) -> None:
+        """Seal a secret for a job that this transaction has just asked for; see `ctx.secret`."""
+        assert stored.new
+        assert self.registry[stored.kind].secret, stored.kind
+        await secrets.keep(session, key, stored.id, secret)
 
     def request(
         self,

@@ -140,7 +140,11 @@ class Runner:
         await failpoint("after_claim")
         began = time.monotonic()
         ctx = attempt.ctx = JobContext(
-            claim, self.resources, self._queue, self.resources.settings.job_lease_seconds
+            claim,
+            self.resources,
+            self._queue,
+            self._ledger,
+            self.resources.settings.job_lease_seconds,
         )
         ctx.worker_id = self._worker_id
         if attempt.suspect:
@@ -150,7 +154,7 @@ class Runner:
         self.on_freed()
         # From here on nobody cancels this task: `stop` leaves an ending attempt alone.
         await failpoint("before_ending")
-        ended = await self._write(attempt, outcome)
+        ended = "completed" if ctx.ended else await self._write(attempt, outcome)
         await failpoint("after_ending")
         facts = {
             "processed": ctx.processed,

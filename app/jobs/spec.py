@@ -102,7 +102,8 @@ class Job(Generic[A]):
     within SHUTDOWN_GRACE_SECONDS, and are handed back then. `on_lost` is asked before a job is
     taken from a worker that is gone: facts for the audit trail and the hook, or None while
     something of the job is still at work on this host; then it is asked again.
-    `maintenance` jobs are forgotten after a day.
+    `maintenance` jobs are forgotten after a day. `secret` jobs may have a sealed secret, which
+    goes in the transaction that ends them.
     """
 
     args_type: type[A]
@@ -115,6 +116,7 @@ class Job(Generic[A]):
     on_lost: Inspect | None = None
     releasable: bool = True
     maintenance: bool = False
+    secret: bool = False
 
     @property
     def kind(self) -> str:
@@ -136,6 +138,7 @@ def job(
     on_lost: Inspect | None = None,
     releasable: bool = True,
     maintenance: bool = False,
+    secret: bool = False,
 ) -> Callable[[Handler[A]], Job[A]]:
     """Describe the decorated coroutine as a job; its second parameter names the args class.
 
@@ -149,23 +152,18 @@ def job(
         on_lost: see `Job`.
         releasable: see `Job`.
         maintenance: see `Job`.
+        secret: see `Job`; needs `on_change`, because the short way to an end tells nobody.
     """
 
     def describe(handler: Handler[A]) -> Job[A]:
         hints = {name: hint for name, hint in get_type_hints(handler).items() if name != "return"}
         args_type = hints[list(hints)[1]]
-        return Job(
-            args_type,
-            handler,
-            function,
-            timeout,
-            max_attempts,
-            on_change,
-            on_cancel_request,
-            on_lost,
-            releasable,
-            maintenance,
-        )
+        followed = (on_change, on_cancel_request, on_lost)
+        rules = (*followed, releasable, maintenance, secret)
+        return Job(args_type, handler, function, timeout, max_attempts, *rules)
+
+    if secret and on_change is None:
+        raise ValueError(f"{function} may have a secret, so it needs on_change")
 
     return describe
 

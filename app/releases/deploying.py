@@ -20,7 +20,7 @@ from app.releases.models import Build, BuildArtifact, Deployment
 from app.releases.progress import shown_line
 from app.releases.recipes import Recipe
 from app.releases.running import Command, guarded, to_the_end
-from app.releases.switching import EnvironmentFolder, Locked, Release, Superseded
+from app.releases.switching import EnvironmentFolder, Locked, Release, Superseded, sync
 
 log = logging.getLogger(__name__)
 
@@ -226,14 +226,6 @@ class _Placing:
 
 def _finish(part: Path, final: Path, folders: set[Path]) -> None:
     for folder in (*folders, part):
-        _sync(folder)
+        sync(folder)
     part.rename(final)
-    _sync(final.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(final.parent)

@@ -114,7 +114,7 @@ class EnvironmentFolder:
                 return False
             if previous is None:
                 self._current.unlink()
-                _sync(self.path)
+                sync(self.path)
             else:
                 self._point_to(previous)
             return True
@@ -158,7 +158,7 @@ class EnvironmentFolder:
         new.unlink(missing_ok=True)
         new.symlink_to(Path("releases") / release.name)
         new.replace(self._current)
-        _sync(self.path)
+        sync(self.path)
 
     def _must_be_open(self, sequence: int) -> None:
         if self._run() != (sequence, True):
@@ -175,9 +175,9 @@ class EnvironmentFolder:
     def _write_run(self, sequence: int, state: str) -> None:
         new = self.path / ".run"
         new.write_text(f"{sequence} {state}\n")
-        _sync(new)
+        sync(new)
         new.replace(self.path / "run")
-        _sync(self.path)
+        sync(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -209,7 +209,8 @@ def _superseded() -> Superseded:
     return Superseded("A later deployment has begun here, or this one was taken for lost.")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """Sessions of the dashboard.
 
 Revision ID: 0006_live
-Revises: 0002_releases
+Revises: 0005_notes
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from app.core.columns import Id, UtcDateTime
 
 revision = "0006_live"
-down_revision = "0002_releases"
+down_revision = "0005_notes"
 branch_labels = None
 depends_on = None
 

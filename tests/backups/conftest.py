@@ -1,14 +1,21 @@
 """A house with a sample backup in front of it, on each database."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from app.backups import indexing
+from app.backups import domain_run
+from app.backups.jobs import index_backup, purge_backup
+from app.backups.routes import router
 from app.backups.sample import make_backup
+from app.jobs.spec import Registry
+from app.main import Parts, create_app
 from app.resources import open_resources
+from app.search.routes import router as search
 from tests.backups.house import BATCH, ROWS, House
+from tests.backups.site import Site, up_to_date
 from tests.conftest import MakeSettings
 
 Sample = tuple[Path, dict[str, int]]
@@ -30,8 +37,24 @@ def truth(sample: Sample) -> dict[str, int]:
 async def house(
     make_settings: MakeSettings, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[House]:
-    monkeypatch.setattr(indexing, "BATCH", BATCH)
+    monkeypatch.setattr(domain_run, "BATCH", BATCH)
     root = tmp_path / "roots"
     root.mkdir()
     async with open_resources(make_settings(backup_roots=(root,))) as resources:
         yield House(resources, sample[0], root)
+
+
+@pytest.fixture
+async def site(make_settings: MakeSettings, sample: Sample, tmp_path: Path) -> AsyncIterator[Site]:
+    root = tmp_path / "roots"
+    root.mkdir()
+    parts = Parts(
+        registry=Registry([index_backup, purge_backup]),
+        routers=[router, search],
+        pending=up_to_date,
+    )
+    app = create_app(make_settings(backup_roots=(root,)), parts=parts)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        house = House(app.state.services.resources, sample[0], root)
+        yield Site(house, sample[1], stack, app)

@@ -12,16 +12,17 @@ import pytest
 from sqlalchemy import func, select
 
 from app.backups import generations, store
-from app.backups.indexing import MessagesRun
+from app.backups.domain_run import DomainRun
+from app.backups.domains import DOMAINS, TABLES
+from app.backups.item_models import Message
 from app.backups.jobs import IndexBackup, index_backup, purge_backup
 from app.backups.manifest import LOGICAL_FILES, compute_file_id
-from app.backups.models import BULK, Backup, Message, MessageAttachment, MessageConversation
+from app.backups.models import ArtifactSearchIndex, Backup
 from app.jobs.ledger import Ledger
 from app.resources import Resources
 from tests.harness import JobHarness
 
 ROWS, BATCH = 1500, 250  # of the sample that the fixture `house` works on
-TABLES = (MessageConversation, Message, MessageAttachment)
 _SMS = compute_file_id(*LOGICAL_FILES["messages"])
 
 
@@ -74,35 +75,59 @@ class House:
 
     async def seen(self, backup_id: UUID) -> dict[str, int]:
         """What readers see: the rows themselves, which must be as many as the pointer says."""
-        names: dict[str, Any] = {"conversations": MessageConversation, "messages": Message}
-        names |= {"message_attachments": MessageAttachment}
-        live = generations.live(backup_id, "messages")
         async with self.resources.db.reading() as session:
             numbers = (await store.counts(session, [backup_id]))[backup_id]
-            for name, table in names.items():
-                count = select(func.count()).select_from(table)
-                mine = count.where(table.backup_id == backup_id, table.generation == live)
-                assert (await session.execute(mine)).scalar_one() == numbers.get(name, 0)
+            for domain in DOMAINS:
+                live = generations.live(backup_id, domain.name)
+                for table, name in domain.counts.items():
+                    count = select(func.count()).select_from(table)
+                    mine = count.where(table.backup_id == backup_id, table.generation == live)
+                    assert (await session.execute(mine)).scalar_one() == numbers.get(name, 0)
         return numbers
+
+    async def rows(self, backup_id: UUID, model: Any) -> list[dict[str, Any]]:
+        """The rows of one table, by column."""
+        async with self.resources.db.reading() as session:
+            statement = select(model.__table__).where(model.backup_id == backup_id)
+            found = await session.execute(statement.order_by(*model.__table__.primary_key))
+            return [dict(row) for row in found.mappings()]
 
     async def content(self, backup_id: UUID) -> list[list[tuple[Any, ...]]]:
         """Every stored row of a backup without its generation, dead ones included."""
         tables = []
         async with self.resources.db.reading() as session:
-            for model in TABLES:
+            models: tuple[Any, ...] = (*TABLES, ArtifactSearchIndex)
+            for model in models:
                 table = model.__table__
-                columns = [c for c in table.columns if c.name not in ("backup_id", "generation")]
-                statement = select(*columns).where(model.backup_id == backup_id)
+                hidden = ("id", "backup_id", "generation")
+                columns = [c for c in table.columns if c.name not in hidden]
+                statement = select(*columns).where(table.c.backup_id == backup_id)
                 rows = (await session.execute(statement.order_by(*columns[:2]))).all()
                 tables.append([tuple(row) for row in rows])
         return tables
+
+    def execute(self, folder: Path, name: str, sql: str) -> None:
+        """Change one database of a backup."""
+        file_id = compute_file_id(*LOGICAL_FILES[name])
+        with closing(sqlite3.connect(folder / file_id[:2] / file_id)) as db:
+            db.execute(sql)
+            db.commit()
+
+    async def names(self, backup_id: UUID) -> set[str | None]:
+        """Who has sent the messages that readers see."""
+        live = generations.live(backup_id, "messages")
+        statement = select(Message.sender_name).where(
+            Message.backup_id == backup_id, Message.generation == live
+        )
+        async with self.resources.db.reading() as session:
+            return set((await session.execute(statement)).scalars())
 
     async def stored(self) -> int:
         """Bulk rows of all backups and generations."""
         async with self.resources.db.reading() as session:
             numbers = [
                 (await session.execute(select(func.count()).select_from(one))).scalar_one()
-                for one in BULK
+                for one in TABLES
             ]
         return int(sum(numbers))
 
@@ -125,26 +150,34 @@ def add_message(folder: Path, text: str = "one more") -> None:
 
 
 def counts_of(truth: dict[str, int]) -> dict[str, int]:
-    return {
-        "conversations": truth["conversations"],
-        "messages": truth["messages"],
-        "message_attachments": truth["attachments"],
-    }
+    known = truth | {"message_attachments": truth["attachments"]}
+    return {name: known[name] for domain in DOMAINS for name in domain.counts.values()}
+
+
+def items_of(truth: dict[str, int]) -> int:
+    return sum(truth[domain.items] for domain in DOMAINS)
+
+
+def outcomes(outcome: str, **others: str) -> dict[str, str]:
+    return {domain.name: outcome for domain in DOMAINS} | others
 
 
 class Gate:
     """Stops a run before its n-th batch, until it is opened."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, before: int, domain: str = "messages"
+    ) -> None:
         self.reached, self.opened = asyncio.Event(), asyncio.Event()
         self.batches: list[int] = []
-        real = MessagesRun._add
+        real = DomainRun._add
 
-        async def gated(run: MessagesRun, records: Any, rowid: int, lost: int) -> None:
-            self.batches.append(rowid)
-            if len(self.batches) == before:
-                self.reached.set()
-                await self.opened.wait()
+        async def gated(run: DomainRun, records: Any, rowid: int, lost: int) -> None:
+            if run.domain.name == domain:
+                self.batches.append(rowid)
+                if len(self.batches) == before:
+                    self.reached.set()
+                    await self.opened.wait()
             await real(run, records, rowid, lost)
 
-        monkeypatch.setattr(MessagesRun, "_add", gated)
+        monkeypatch.setattr(DomainRun, "_add", gated)

@@ -9,13 +9,25 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.backups import generations, indexing, listing
-from app.backups.indexing import MessagesRun
+from app.backups import domain_run, generations, listing
+from app.backups.domain_run import DomainRun
+from app.backups.item_models import Message, MessageAttachment, MessageConversation
 from app.backups.jobs import IndexBackup
-from app.backups.models import BackupArtifact, Message
+from app.backups.models import BackupArtifact
 from app.backups.sample import make_backup
+from app.backups.search import by_words
 from app.core.processes import ChildDied, ChildPool
-from tests.backups.house import ROWS, Gate, House, add_message, counts_of, sms
+from app.core.search import Asked, parse
+from tests.backups.house import (
+    ROWS,
+    Gate,
+    House,
+    add_message,
+    counts_of,
+    items_of,
+    outcomes,
+    sms,
+)
 
 
 async def test_everything_in_the_backup_is_stored_once(house: House, truth: dict[str, int]) -> None:
@@ -24,7 +36,7 @@ async def test_everything_in_the_backup_is_stored_once(house: House, truth: dict
     row = await house.index(backup_id)
 
     assert (row.status, row.progress_percent, row.error_message) == ("completed", 100, None)
-    assert row.total_items == row.processed_items == truth["messages"]
+    assert row.total_items == row.processed_items == items_of(truth)
     assert row.result["counts"] == counts_of(truth)
     assert row.result["warnings"] == []
     assert await house.seen(backup_id) == counts_of(truth)
@@ -32,9 +44,9 @@ async def test_everything_in_the_backup_is_stored_once(house: House, truth: dict
     assert (backup.status, backup.device, backup.ios_version) == (
         "INDEXED", "Sample iPhone", "18.5",
     )  # fmt: skip
-    chats, messages, files = await house.content(backup_id)
-    columns = [c.name for c in Message.__table__.columns][2:]
-    found = [dict(zip(columns, one, strict=True)) for one in messages]
+    found = await house.rows(backup_id, Message)
+    chats = await house.rows(backup_id, MessageConversation)
+    files = await house.rows(backup_id, MessageAttachment)
     assert sum(bool(one["edits"]) for one in found) == truth["edited"]
     assert sum(one["unsent"] for one in found) == truth["unsent"]
     assert sum(bool(one["reply_to_guid"]) for one in found) == truth["replies"]
@@ -42,8 +54,8 @@ async def test_everything_in_the_backup_is_stored_once(house: House, truth: dict
     assert sum(bool(one["deleted_at"]) for one in found) == truth["deleted"]
     assert sum(one["kind"] == "group_event" for one in found) == truth["group_event"]
     assert sum(bool(one["reactions"]) for one in found) > 0
-    assert sum(one[-2] is True for one in files) == truth["attachments_present"]
-    assert sum(one[6] for one in chats) == truth["messages"]  # message_count
+    assert sum(one["file_present"] is True for one in files) == truth["attachments_present"]
+    assert sum(one["message_count"] for one in chats) == truth["messages"]
 
 
 async def test_a_second_run_of_an_unchanged_backup_changes_no_row(
@@ -57,8 +69,8 @@ async def test_a_second_run_of_an_unchanged_backup_changes_no_row(
     row = await house.index(backup_id)
 
     assert row.status == "completed"
-    assert row.result["domains"] == {"messages": "unchanged"}
-    assert (row.processed_items, row.total_items) == (truth["messages"], truth["messages"])
+    assert row.result["domains"] == outcomes("unchanged")
+    assert row.processed_items == row.total_items == items_of(truth)
     assert await house.content(backup_id) == before
     assert await pointer_of(house) == pointer
 
@@ -74,7 +86,7 @@ async def test_a_changed_backup_replaces_the_rows_and_leaves_no_dead_ones(
 
     row = await house.index(backup_id)
 
-    assert row.result["domains"] == {"messages": "indexed"}
+    assert row.result["domains"] == outcomes("unchanged", messages="indexed")
     assert (await house.seen(backup_id))["messages"] == truth["messages"] + 1
     assert await house.stored() == stored + 1
 
@@ -89,6 +101,10 @@ async def test_readers_see_whole_generations_only(
     await house.index(backup_id)
     add_message(folder)
     seen: set[int] = set()
+    searched: set[int] = set()
+    asked = Asked(parse("station"), "station", None, best=1)
+    async with house.resources.db.reading() as session:
+        before = (await by_words(house.resources, session, asked)).total
     done = asyncio.Event()
 
     async def look() -> None:
@@ -98,8 +114,12 @@ async def test_readers_see_whole_generations_only(
         while not done.is_set():
             async with house.resources.db.reading() as session:
                 seen.add((await session.execute(count)).scalar_one())
-                rows, total = await listing.messages(session, backup_id, None, 5, ROWS // 2)
+                rows, total = await listing.page(
+                    session, backup_id, listing.LISTS["messages"], 5, ROWS // 2
+                )
+                found = await by_words(house.resources, session, asked)
             seen.add(total)
+            searched.add(found.total)
             assert len(rows) == 5
 
     reader = asyncio.create_task(look())
@@ -108,6 +128,7 @@ async def test_readers_see_whole_generations_only(
     await reader
 
     assert seen <= {truth["messages"], truth["messages"] + 1}
+    assert searched == {before}
 
 
 async def test_a_dying_child_costs_its_domain_and_not_the_worker(
@@ -124,7 +145,7 @@ async def test_a_dying_child_costs_its_domain_and_not_the_worker(
         async for frame in real(pool, request):
             yield frame
             number += 1
-            if request["do"] == "messages" and number > 2:  # head and one batch
+            if request.get("name") == "messages" and number > 2:  # head and one batch
                 raise ChildDied("The process that read this input crashed.", "crash")
 
     monkeypatch.setattr(ChildPool, "stream", dying)
@@ -156,20 +177,20 @@ async def test_a_database_that_changes_while_it_is_read_is_read_again_next_time(
 ) -> None:
     folder = house.put()
     backup_id = await house.register(folder)
-    add = MessagesRun._add
+    add = DomainRun._add
 
-    async def touch(run: MessagesRun, records: Any, rowid: int, lost: int) -> None:
+    async def touch(run: DomainRun, records: Any, rowid: int, lost: int) -> None:
         sms(folder).touch()
         await add(run, records, rowid, lost)
 
-    monkeypatch.setattr(MessagesRun, "_add", touch)
+    monkeypatch.setattr(DomainRun, "_add", touch)
     row = await house.index(backup_id)
     assert [one["code"] for one in row.result["warnings"]] == ["changed_while_read"]
-    monkeypatch.setattr(MessagesRun, "_add", add)
+    monkeypatch.setattr(DomainRun, "_add", add)
 
     row = await house.index(backup_id)
 
-    assert row.result["domains"] == {"messages": "indexed"}
+    assert row.result["domains"] == outcomes("unchanged", messages="indexed")
     assert row.result["warnings"] == []
     assert await house.seen(backup_id) == counts_of(truth)
 
@@ -182,9 +203,9 @@ async def test_progress_is_two_thirds_when_two_thirds_are_done(
     with closing(sqlite3.connect(sms(folder))) as source:  # no reactions: 150 of 150 are messages
         source.execute("UPDATE message SET associated_message_type = 0")
         source.commit()
-    monkeypatch.setattr(indexing, "BATCH", 100)
+    monkeypatch.setattr(domain_run, "BATCH", 100)
     gate = Gate(monkeypatch, before=2)
-    backup_id = await house.register(folder)
+    backup_id = await house.register(None, artifacts={"messages": str(sms(folder))})
     job_id = await house.jobs.ask(IndexBackup(backup_id=backup_id))
     async with house.jobs.on_shift() as worker:
         await worker.claim()

@@ -117,7 +117,7 @@ def test_without_a_manifest_the_computed_name_is_used(folder: Path) -> None:
 
     assert backup.artifact("messages").path == folder / SMS
     with pytest.raises(NotInBackup):
-        backup.artifact("notes")
+        backup.artifact("whatsapp_business")
 
 
 def test_a_damaged_manifest_is_done_without(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_damaged_manifest_is_done_without(folder: Path) -> None:
     backup = BackupFolder(folder)
 
     assert backup.artifact("messages").path == folder / SMS
-    assert [one.code for one in backup.warnings] == ["corrupt"]
+    assert [one.code for one in backup.warnings] == ["damaged"]
 
 
 def test_listed_but_missing(folder: Path) -> None:
@@ -149,7 +149,7 @@ def test_not_in_the_backup(folder: Path) -> None:
 def test_a_hostile_file_id_opens_nothing(folder: Path, file_id: str) -> None:
     listed(folder, "UPDATE Files SET fileID = ? WHERE relativePath = 'Library/SMS/sms.db'", file_id)
 
-    assert refusal(folder, Corrupt) == "corrupt"
+    assert refusal(folder, Corrupt) == "damaged"
 
 
 def test_links_that_leave_the_folder_are_not_followed(folder: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_damaged_database_gives_the_rest_and_says_so(
     rows = [message for frame in frames for message in frame[1]]
     assert len(rows) > truth["messages"] * 0.9
     assert frames[-1][3] > 0
-    assert {warning["code"] for warning in end[1]["warnings"]} == {"corrupt"}
+    assert {warning["code"] for warning in end[1]["warnings"]} == {"damaged"}
     assert "salvaged" in end[1]["warnings"][0]["detail"]
 
 
@@ -123,7 +123,7 @@ def test_a_failure_has_a_code_and_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(Corrupt) as refusal:
         list(read_messages({"database": str(path)}))
 
-    assert refusal.value.code == "corrupt"
+    assert refusal.value.code == "damaged"
     assert str(refusal.value) == "sms.db is not a SQLite database."
 
 

@@ -1,79 +1,15 @@
 """Backups over HTTP, through the real application."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
-import pytest
-
-from app.api.auth import create_token
-from app.backups.jobs import index_backup, purge_backup
-from app.backups.routes import router
-from app.core.db import Database
-from app.jobs.spec import Registry
-from app.main import Parts, create_app
-from tests.backups.conftest import Sample
-from tests.backups.house import House, add_message, sms
-from tests.conftest import MakeSettings
+from tests.backups.house import add_message, sms
+from tests.backups.site import Site, all_items
 
 NAMES = {
     "photos", "conversations", "messages", "message_attachments", "whatsapp_chats",
     "whatsapp_messages", "whatsapp_attachments", "notes", "calendars", "events", "contacts",
 }  # fmt: skip
-
-
-async def up_to_date(db: Database) -> str | None:
-    return None
-
-
-class Site:
-    def __init__(
-        self, house: House, truth: dict[str, int], stack: AsyncExitStack, app: Any
-    ) -> None:
-        self.house, self.truth, self._stack, self._app = house, truth, stack, app
-
-    async def user(self, name: str, **how: Any) -> httpx.AsyncClient:
-        async with self.house.resources.db.transaction() as session:
-            token = await create_token(session, name, **how)
-        client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self._app),
-            base_url="http://headway.test",
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        return await self._stack.enter_async_context(client)
-
-    async def indexed(self, client: httpx.AsyncClient, path: Path) -> str:
-        posted = await client.post("/backups", json={"path": str(path), "name": "my phone"})
-        assert posted.status_code == 202, posted.text
-        await self.house.jobs.run_all()
-        return str(posted.json()["backup_id"])
-
-
-@pytest.fixture
-async def site(make_settings: MakeSettings, sample: Sample, tmp_path: Path) -> AsyncIterator[Site]:
-    root = tmp_path / "roots"
-    root.mkdir()
-    parts = Parts(
-        registry=Registry([index_backup, purge_backup]), routers=[router], pending=up_to_date
-    )
-    app = create_app(make_settings(backup_roots=(root,)), parts=parts)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        house = House(app.state.services.resources, sample[0], root)
-        yield Site(house, sample[1], stack, app)
-
-
-async def all_items(client: httpx.AsyncClient, url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    total = 1
-    while len(found) < total:
-        page = (await client.get(url, params={"limit": 200, "offset": len(found)})).json()
-        total = page["total"]
-        found += page["items"]
-    return found
 
 
 async def test_a_backup_from_post_to_indexed(site: Site) -> None:

@@ -11,13 +11,13 @@ from fastapi import FastAPI
 
 from app.api.auth import create_token
 from app.core.db import Database
-from app.documents.jobs import extract_document, purge_document
 from app.documents.routes import router
 from app.jobs.spec import Registry
 from app.main import Parts, create_app
 from app.resources import Resources
+from app.search.routes import router as search
 from app.settings import Settings
-from tests.documents.papers import harness
+from tests.documents.papers import JOBS, harness
 from tests.harness import JobHarness
 
 
@@ -40,6 +40,11 @@ class Site:
         return harness(self.resources)
 
     @property
+    def real_jobs(self) -> JobHarness:
+        """The worker with the application's own model, as search uses it."""
+        return harness(self.resources, self.resources.embedder)
+
+    @property
     def files(self) -> list[Path]:
         """Every file in the blob store's folder."""
         folder = self.resources.settings.data_dir / "blobs"
@@ -51,7 +56,7 @@ class Site:
 
 @asynccontextmanager
 async def open_site(settings: Settings) -> AsyncIterator[Site]:
-    parts = Parts(Registry([extract_document, purge_document]), [router], _nothing_pending)
+    parts = Parts(Registry(JOBS), [router, search], _nothing_pending)
     app = create_app(settings, parts=parts)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))

@@ -5,7 +5,15 @@ from pathlib import Path
 
 from app.documents.sample import make_pdf
 from app.resources import Resources
-from tests.documents.papers import ask_again, document_of, harness, keep, newest_job, rows_of
+from tests.documents.papers import (
+    ask_again,
+    document_of,
+    harness,
+    index_job,
+    keep,
+    newest_job,
+    rows_of,
+)
 from tests.documents.strange import bytes_of, locked, made_of
 
 
@@ -25,7 +33,9 @@ async def test_a_document_becomes_ready_with_its_pages(
     assert (row.status, row.total_items, row.processed_items, row.failed_items) == (
         ("completed", 3, 3, 0)
     )
-    assert row.result == {"document_id": str(document_id), "next_job_id": None}
+    index = await index_job(resources, document_id)
+    assert row.result == {"document_id": str(document_id), "next_job_id": str(index)}
+    assert (await jobs.row(index)).parent_id == row.id
     assert (row.lane, row.owner_id) == (f"document:{document_id}", document.owner_id)
     assert await rows_of(resources, document_id) == [(1, 1, "first"), (1, 2, ""), (1, 3, "third")]
 
@@ -44,7 +54,8 @@ async def test_twice_is_once(resources: Resources, tmp_path: Path) -> None:
     document = await document_of(resources, document_id)
 
     assert (document.status, document.live_generation) == ("ready", 2)
-    assert document.job_ids == [str(second), str(first)]
+    assert await newest_job(resources, document_id) == second
+    assert len(document.job_ids) == 4  # each with its index
     assert [row[1:] for row in await rows_of(resources, document_id)] == [r[1:] for r in before]
 
 
@@ -60,7 +71,7 @@ async def test_unreadable_pages_are_counted_and_named(resources: Resources, tmp_
     assert (row.status, row.processed_items, row.failed_items) == ("completed", 2, 2)
     assert row.result == {
         "document_id": str(document_id),
-        "next_job_id": None,
+        "next_job_id": str(await index_job(resources, document_id)),
         "failed_pages": [2, 4],
     }
     assert (document.status, document.error_code) == ("ready", "page_errors")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.documents import jobs as rooms
+from app.documents import reading as rooms
 from app.documents.sample import make_pdf
 from app.jobs.engines.inline import run_all
 from app.settings import Settings
@@ -44,7 +44,22 @@ async def test_pages_are_there_once_the_run_has_ended(site: Site, sent: dict[str
         "needs_ocr": False,
         "error": None,
     }
+
+
+async def test_chunks_are_slices_of_their_pages(site: Site, sent: dict[str, Any]) -> None:
+    where = f"/documents/{sent['document_id']}"
     assert (await site.alice.get(f"{where}/chunks")).json() == {"items": [], "total": 0}
+
+    await site.jobs.run_all()
+    chunks = (await site.alice.get(f"{where}/chunks?limit=10&offset=25")).json()
+    pages = (await site.alice.get(f"{where}/pages?limit=200")).json()["items"]
+
+    assert (await site.alice.get(where)).json()["chunk_count"] == chunks["total"] == 30
+    assert [chunk["page_number"] for chunk in chunks["items"]] == [26, 27, 28, 29, 30]
+    for chunk in chunks["items"]:
+        text = pages[chunk["page_number"] - 1]["text"]
+        assert text[chunk["char_start"] : chunk["char_end"]] == chunk["text"]
+    assert (await site.bob.get(f"{where}/chunks")).status_code == 404
 
 
 async def test_reading_again_keeps_the_old_pages_until_the_end(
@@ -58,7 +73,7 @@ async def test_reading_again_keeps_the_old_pages_until_the_end(
     answer = await site.alice.post(f"{where}/reindex")
     before = (await site.alice.get(where)).json()
     assert (answer.status_code, answer.json()["document_id"]) == (202, sent["document_id"])
-    assert before["jobs"] == [answer.json()["job_id"], sent["job_id"]]
+    assert [before["jobs"][0], before["jobs"][-1]] == [answer.json()["job_id"], sent["job_id"]]
     assert before["status"] == "ready"
     assert len((await site.alice.get(f"{where}/pages?limit=200")).json()["items"]) == 30
 

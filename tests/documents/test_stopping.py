@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database
-from app.documents import jobs as rooms
+from app.documents import reading as rooms
 from app.documents import store
 from app.documents.jobs import PurgeDocument
 from app.documents.sample import make_pdf
@@ -29,6 +29,7 @@ from tests.documents.papers import (
     ask_again,
     document_of,
     harness,
+    index_job,
     keep,
     newest_job,
     rows_of,
@@ -100,7 +101,11 @@ async def test_a_run_that_is_handed_back_goes_on_where_it_stopped(
     assert (row.status, row.processed_items, row.cursor) == (
         "completed",
         PAGES,
-        {"generation": 1, "page": PAGES},
+        {
+            "generation": 1,
+            "page": PAGES,
+            "next_job_id": str(await index_job(resources, document_id)),
+        },
     )
     assert await _numbers(resources, document_id, 1) == list(range(1, PAGES + 1))
 

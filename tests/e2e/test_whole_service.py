@@ -170,8 +170,13 @@ async def test_curl_as_in_the_readme(
     job = await job_when(http, job_id, lambda job: job["completed_at"] is not None)
 
     assert (job["status"], job["progress_percent"], job["total_items"]) == ("completed", 100, 2)
+    index = job["result"]["next_job_id"]
+    job = await job_when(http, index, lambda job: job["completed_at"] is not None)
+    assert (job["job_type"], job["status"]) == ("ingest_index", "completed")
     document = (await http.get(f"/documents/{document_id}")).json()
     assert (document["status"], document["page_count"]) == ("ready", 2)
+    found = (await http.get("/search", params={"q": "second"})).json()
+    assert [hit["page_number"] for hit in found["results"]][:1] == [2]
     assert service.call("headway", "jobs", "show", job_id, "--json")
 
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 HOUR = 3600.0
 LAPSE_BACKOFF = 2 * HOUR  # instead of a quarter of a second: no job becomes due by itself
+LONG = 48 * HOUR  # longer than any wait of these plays
 
 
 class JobTable(RuleBasedStateMachine):
@@ -89,7 +90,8 @@ class JobTable(RuleBasedStateMachine):
         for each in taken.claims:
             assert each.lease_token not in used
             self.model.jobs[each.id].claim(each.lease_token)
-            ctx = JobContext(each, self.tables.resources, self.tables.queue, LEASE)
+            tables, ledger = self.tables, self.ledgers[worker]
+            ctx = JobContext(each, tables.resources, tables.queue, ledger, LEASE)
             self.handles.append(Handle(worker, each, ctx))
         return self.handles[len(used) :]
 
@@ -128,7 +130,7 @@ class JobTable(RuleBasedStateMachine):
         self.tables.expire(*self.model.jobs)
         for lost in self.tables.lapsed():
             self.do(self.tables.ledger.recover(lost, must_have_lapsed=True))
-        self.tables.age(20 * HOUR)
+        self.tables.age(LONG)
         self.before = self.tables.look()
         self.tables.run_workers()
 

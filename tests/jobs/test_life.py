@@ -36,6 +36,11 @@ class Restart(JobArgs, kind="restart"):
     pass
 
 
+class LastStep(JobArgs, kind="last_step"):
+    cancel: bool = False
+    fail: bool = False
+
+
 class Hooked(JobArgs, kind="hooked"):
     fail: bool = False
 
@@ -76,6 +81,18 @@ async def hooked(_ctx: JobContext, args: Hooked) -> None:
         raise Conflict("no")
 
 
+@job(function="last_step", max_attempts=3, on_change=remember)
+async def last_step(ctx: JobContext, args: LastStep) -> None:
+    async with ctx.step(total=4) as step:
+        step.advance(3)
+        step.end({"sum": 3})
+        if args.cancel:
+            values = {"cancel_requested": True}
+            await step.session.execute(update(BackgroundJob).values(**values))
+    if args.fail:
+        raise Conflict("too late to say so")
+
+
 class Spoilt(JobArgs, kind="spoilt"):
     pass
 
@@ -89,7 +106,7 @@ async def fail_at_the_start(_session: AsyncSession, change: Change) -> None:
 async def spoilt(_ctx: JobContext, _args: Spoilt) -> None: ...
 
 
-JOBS = (wait, progress, restart, hooked)
+JOBS = (wait, progress, restart, hooked, last_step)
 
 
 async def running(jobs: JobHarness, job_id: UUID) -> BackgroundJob:
@@ -189,13 +206,38 @@ async def test_a_stopping_worker_hands_back_without_using_an_attempt(resources: 
     assert (await jobs.events(job_id))[-1] == "released"
 
 
+async def test_a_handler_may_end_its_job_in_its_last_step(resources: Resources) -> None:
+    """What it wrote, the end and the hook's part commit together; what comes later changes nothing."""
+    jobs = JobHarness(resources, JOBS)
+    changes.clear()
+
+    row = await jobs.run(LastStep(fail=True))
+
+    assert (row.status, row.progress_percent, row.processed_items) == ("completed", 100, 3)
+    assert (row.result, row.error_type, row.attempt) == ({"sum": 3}, None, 1)
+    assert row.completed_at is not None
+    assert await jobs.events(row.id) == ["queued", "started", "completed"]
+    assert changes == [("started", "running"), ("completed", "completed")]
+
+
+async def test_a_job_that_was_asked_to_stop_does_not_end_well_in_its_last_step(
+    resources: Resources,
+) -> None:
+    jobs = JobHarness(resources, JOBS)
+
+    row = await jobs.run(LastStep(cancel=True))
+
+    assert (row.status, row.result, row.processed_items) == ("cancelled", None, 3)
+
+
 async def test_a_lapsed_lease_is_recovered_and_its_owner_fenced(resources: Resources) -> None:
     jobs = JobHarness(resources, JOBS)
     job_id = await jobs.ask(Wait())
     worker = jobs.worker()  # not on shift: nobody renews its lease
     await worker.claim()
     row = await running(jobs, job_id)
-    ctx = JobContext(claim_of(row), resources, jobs.queue, 15)
+    ledger = Ledger(resources.db, jobs.queue)
+    ctx = JobContext(claim_of(row), resources, jobs.queue, ledger, 15)
     async with resources.db.transaction() as session:
         past = BackgroundJob.started_at if not resources.db.is_sqlite else 0.0
         await session.execute(update(BackgroundJob).values(lease_expires_at=past))

@@ -156,7 +156,8 @@ async def test_old_ended_jobs_are_forgotten_and_the_newest_tick_is_kept(
 
     async with resources.db.transaction() as session:
         day, month = timedelta(days=1), timedelta(days=30)
-        count = await sweep.prune(session, keep=month, maintenance=["tick"], keep_maintenance=day)
+        kept_for = {"keep": month, "keep_maintenance": day, "keep_idle": day}
+        count = await sweep.prune(session, maintenance=["tick"], **kept_for)
 
     assert count == 1
     assert (await jobs.row(kept)).status == "completed"

@@ -14,12 +14,13 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 
 from app.core.errors import Conflict
 from app.jobs.context import JobCancelled
+from app.jobs.failures import LAPSE_GROWTH
 from app.jobs.store import steps
 from app.jobs.store.claim import Due, Rung, Suspect
 from app.jobs.store.sweep import Lost
 from tests.conftest import MakeSettings
 from tests.jobs.hands import WORKERS, WRITES, Handle, ending, failure
-from tests.jobs.machine import HOUR, LAPSE_BACKOFF, JobTable, one_of, some_of
+from tests.jobs.machine import HOUR, LAPSE_BACKOFF, LONG, JobTable, one_of, some_of
 from tests.jobs.model import CANCELLED, FAILED, Job
 from tests.jobs.tables import (
     LEASE,
@@ -235,7 +236,7 @@ class Mishaps(People, Workers):
             self.tables.expire(*(each.claim.id for each in crashing))
             for lost in self.tables.lapsed():
                 self.take_back(lost, dead=True)
-            self.age(20 * HOUR)
+            self.age(LONG)
             suspects = [job for job in self.ready("bob") if job.lapses]
             crashing = self.claim("bob", Suspect(), suspects[:1])
 
@@ -245,14 +246,14 @@ class Mishaps(People, Workers):
         went = self.do(self.tables.ledger.recover(lost, must_have_lapsed=not dead))
         if gone:
             job.recover(only_once=job.kind == "once")
-            self.requeued(job, LAPSE_BACKOFF * 0.5 * 4 ** (job.lapses - 1))
+            self.requeued(job, LAPSE_BACKOFF * 0.5 * LAPSE_GROWTH ** (job.lapses - 1))
         assert went == (job.status if gone else None)
 
     @precondition(lambda self: len(self.waiting) > len(self.model.due()))
     @rule()
     def wait(self) -> None:
         """Let hours pass, so that all that waits is due."""
-        self.age(20 * HOUR)
+        self.age(LONG)
 
     @precondition(lambda self: len(self.tables.rings.held) != len(self.model.due()))
     @rule()

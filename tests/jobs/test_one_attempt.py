@@ -141,7 +141,7 @@ async def test_a_lost_one_ends_only_when_nothing_of_it_is_at_work_and_tells_what
         assert (await jobs.row(waiting)).status == "queued"  # the lane is not free
 
         _quiet[job_id] = {"live": "3-abc"}
-        assert await rescuer._rescue.look() == 1
+        await until(lambda: _stands(jobs, job_id, "failed"))
         await run_all(rescuer)
 
     row = await jobs.row(job_id)

@@ -2,7 +2,15 @@
 
 from app.documents.models import Document
 from app.resources import Resources
-from tests.documents.papers import document_of, harness, keep, newest_job, rows_of
+from tests.documents.papers import (
+    chunk_rows,
+    document_of,
+    harness,
+    keep,
+    newest_job,
+    rows_of,
+    vectors_of,
+)
 from tests.real.pdf_classes import FOLDER, manifest, may_end_as, needs_pdfs
 
 pytestmark = needs_pdfs
@@ -27,6 +35,12 @@ async def test_every_file_ends_in_its_class(resources: Resources) -> None:
         if document.status == "ready":
             pages = await rows_of(resources, ids[file])
             assert [page[1] for page in pages] == list(range(1, (document.page_count or 0) + 1))
+            text_of = {number: own for _, number, own in pages}
+            chunks = await chunk_rows(resources, ids[file])
+            assert len(chunks) == document.chunk_count
+            for chunk in chunks:
+                assert text_of[chunk.page_number][chunk.char_start : chunk.char_end] == chunk.text
+            assert len(await vectors_of(resources, ids[file])) == len(chunks), file
     assert unexpected == {}
 
 

@@ -55,6 +55,13 @@ async def test_every_file_ends_in_its_class(outcomes: dict[str, Outcome]) -> Non
     assert endings["flate_bomb_text_40MB.pdf"] == "hostile"
 
 
+async def test_vertical_japanese_is_read_by_a_second_look(outcomes: dict[str, Outcome]) -> None:
+    ((_number, text, _ocr, _error),) = outcomes["kampo.pdf"].pages
+
+    assert sum(map(str.isalnum, text)) > 2_500  # PDFium alone: 11
+    assert "道路交通法施行令の一部を改正する政令" in text
+
+
 async def test_nothing_hangs(outcomes: dict[str, Outcome]) -> None:
     assert max(found.seconds for found in outcomes.values()) <= SECONDS_PER_FILE
     assert sum(found.seconds for found in outcomes.values()) <= SECONDS_IN_ALL

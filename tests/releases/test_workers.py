@@ -120,6 +120,20 @@ async def test_a_stopped_worker_ends_its_build_and_hands_it_back(crew: Crew) -> 
     assert (await crew.ended(f"/builds/{asked['build_id']}"))["status"] == "succeeded"
 
 
+@pytest.mark.long
+async def test_a_stopping_worker_lets_a_build_finish_within_the_grace(crew: Crew) -> None:
+    crew.site.recipes(site=shell("echo up; sleep 2; touch index.html"))
+    worker = await crew.hire(SHUTDOWN_GRACE_SECONDS="8")
+    asked = await crew.site.ask_build()
+    waiting = await crew.site.ask_build()
+    await crew.printed(asked["build_id"], "up")
+
+    assert end(worker) == 0
+
+    assert (await crew.site.get(f"/builds/{asked['build_id']}"))["status"] == "succeeded"
+    assert (await crew.site.get(f"/builds/{waiting['build_id']}"))["status"] == "pending"
+
+
 @on_sqlite_and_when_there_is_time_on_postgresql
 async def test_a_worker_frozen_before_the_switch_changes_nothing_when_it_wakes(
     make_settings: MakeSettings, tmp_path: Path

@@ -10,10 +10,12 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 from app.backups.parsers.errors import Corrupt, Encrypted
+from app.backups.parsers.pinning import descriptors, insist_on, pinned
 
 MAGIC = b"SQLite format 3\0"
 HEAD_BYTES = 4096  # what is looked at before SQLite sees the file
@@ -46,23 +48,25 @@ _ALLOWED = frozenset(
 )
 
 
-def prepare(path: Path, wal: Path | None, scratch: Path) -> tuple[Path, str]:
+def prepare(path: Path, wal: Path | None, scratch: Path, pins: ExitStack) -> tuple[Path, str]:
     """The file to open and the URI parameters to open it with.
 
     Args:
         path: the database.
         wal: its write-ahead log, or None for `<path>-wal` if that exists.
         scratch: an empty private folder for a copy, should one be needed.
+        pins: closed when the file is open.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or there is a symbolic link on the way to it.
         Encrypted: the bytes look like ciphertext.
         Corrupt: this is no SQLite database.
     """
-    status = path.stat()
+    same = pins.enter_context(pinned(path))
+    status = same.stat()
     if not stat.S_ISREG(status.st_mode):
         raise Corrupt(f"{path.name} is not a regular file.")
-    with path.open("rb") as file:
+    with same.open("rb") as file:
         head = file.read(HEAD_BYTES)
     check_header(path.name, head, status.st_size)
     log = wal if wal is not None else path.with_name(path.name + "-wal")
@@ -70,11 +74,11 @@ def prepare(path: Path, wal: Path | None, scratch: Path) -> tuple[Path, str]:
     full_size = _declared_size(head)
     cut_off = status.st_size < full_size <= status.st_size * MAX_PADDING
     if not with_log and not cut_off:
-        return path, "mode=ro&immutable=1"
+        return same, "mode=ro&immutable=1"
     copy = scratch / "copy.sqlite"
-    shutil.copyfile(path, copy)
+    shutil.copyfile(same, copy)
     if with_log:
-        shutil.copyfile(log, scratch / "copy.sqlite-wal")
+        shutil.copyfile(pins.enter_context(pinned(log)), scratch / "copy.sqlite-wal")
     if cut_off:
         with copy.open("r+b") as file:
             file.truncate(full_size)  # SQLite refuses every page of a file that is too short
@@ -91,8 +95,10 @@ def connect(path: Path, parameters: str, too_late: Callable[[], bool]) -> sqlite
 
     Raises:
         sqlite3.DatabaseError: SQLite cannot make sense of the file.
+        OSError: it was exchanged for another one.
     """
     uri = f"file:{quote(str(path.absolute()))}?{parameters}"
+    before = descriptors()
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     try:
         for limit, value in _LIMITS:
@@ -103,6 +109,7 @@ def connect(path: Path, parameters: str, too_late: Callable[[], bool]) -> sqlite
             db.execute(f"PRAGMA {pragma}")
         db.set_authorizer(_authorize)
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        insist_on(path, before)  # SQLite opens the file at the first statement
     except UnicodeDecodeError as error:  # SQLite's message quotes damaged bytes
         db.close()
         raise sqlite3.DatabaseError("damaged names") from error

@@ -7,10 +7,13 @@ which the file is opened.
 Source: docs/formats.md, Opening a database.
 """
 
+import errno
+import re
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -21,6 +24,7 @@ from app.backups.parsers.opening import connect, prepare
 FETCH_SECONDS = 30.0  # one fetch of a batch takes milliseconds; longer is a bomb, not a backup
 MAX_PROBES = 200_000  # failing reads while salvaging one table: about two seconds
 _MAX_ROWID = 2**63 - 1
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 Row = tuple[Any, ...]
 
@@ -60,13 +64,16 @@ class Source:
             prefix="headway-source-", ignore_cleanup_errors=True
         )
         try:
-            file, parameters = prepare(path, wal, Path(self._scratch.name))
-            self._size_bytes = file.stat().st_size
-            self._deadline = time.monotonic() + fetch_seconds
-            self._db = connect(file, parameters, self._too_late)
+            with ExitStack() as pins:
+                file, parameters = prepare(path, wal, Path(self._scratch.name), pins)
+                self._size_bytes = file.stat().st_size
+                self._deadline = time.monotonic() + fetch_seconds
+                self._db = connect(file, parameters, self._too_late)
         except sqlite3.DatabaseError as error:
             raise Corrupt(f"{path.name} cannot be opened as a database: {error}.") from error
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             raise ListedButMissing(f"{path.name} cannot be read: {error.strerror}.") from error
         finally:
             # SQLite holds the private copy open; without a name it goes even if we are killed.
@@ -102,6 +109,19 @@ class Source:
             except sqlite3.DatabaseError as error:
                 raise Corrupt(f"the schema cannot be read: {error}.") from error
         return self._columns[table]
+
+    def tables(self, pattern: re.Pattern[str]) -> list[str]:
+        """Names of the tables that match a pattern as a whole, sorted.
+
+        Raises:
+            Corrupt: the schema cannot be read.
+        """
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        try:
+            names = [row[0] for rows in self.query(sql) for row in rows]
+        except sqlite3.DatabaseError as error:
+            raise Corrupt(f"the schema cannot be read: {error}.") from error
+        return sorted(name for name in names if isinstance(name, str) and pattern.fullmatch(name))
 
     def require(self, table: str, columns: Iterable[str]) -> None:
         """Insist on a table and its columns.

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.core.columns import due_now, now
 from app.core.db import on_sqlite
@@ -18,6 +19,7 @@ from app.jobs.store.moves import from_now
 from app.jobs.store.steps import lapsed
 
 _Row = BackgroundJob
+_TICKS_KEPT = 2  # of each schedule, whatever their age
 _PRUNE_BATCH = 1000  # rows per transaction: a long delete would hold SQLite's only lock
 
 
@@ -167,22 +169,36 @@ async def prune(
     keep: timedelta,
     maintenance: Sequence[str],
     keep_maintenance: timedelta,
+    keep_idle: timedelta,
 ) -> int:
     """Forget one batch of jobs that ended too long ago; how many.
 
-    The newest tick of each schedule stays, because its row is what keeps it from running twice.
+    The newest ticks of each schedule stay, because their rows are what keeps a slot from running
+    twice, also where clocks differ. A tick of maintenance that completed and found nothing is
+    forgotten after `keep_idle`.
     """
-    newest = select(func.max(_Row.seq)).where(_Row.schedule.is_not(None)).group_by(_Row.schedule)
+
+    def ended(ago: timedelta) -> ColumnElement[bool]:
+        return _Row.completed_at <= from_now(session, -ago.total_seconds())
+
+    idle = and_(
+        _Row.schedule.is_not(None),
+        _Row.status == JobStatus.COMPLETED,
+        _Row.processed_items == 0,
+        _Row.failed_items == 0,
+    )
+    later = aliased(_Row)
+    ticks_since = select(func.count()).where(
+        later.schedule == _Row.schedule, later.slot > _Row.slot
+    )
     old = and_(
         _Row.status.in_(sorted(ENDS)),
         or_(
-            _Row.completed_at <= from_now(session, -keep.total_seconds()),
-            and_(
-                _Row.kind.in_(maintenance),
-                _Row.completed_at <= from_now(session, -keep_maintenance.total_seconds()),
-            ),
+            ended(keep),
+            and_(_Row.kind.in_(maintenance), ended(keep_maintenance)),
+            and_(_Row.kind.in_(maintenance), ended(keep_idle), idle),
         ),
-        _Row.seq.not_in(newest),
+        or_(_Row.schedule.is_(None), ticks_since.scalar_subquery() >= _TICKS_KEPT),
     )
     ids = list((await session.execute(select(_Row.id).where(old).limit(_PRUNE_BATCH))).scalars())
     if ids:

@@ -1,0 +1,88 @@
+"""What the child sends of one database, and reading it under suspicion.
+
+Frames are checked against the types of the parsers' records: the child reads hostile bytes, and
+might send anything. See `app.backups.reading` for their order.
+"""
+
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from app.core.processes import Refused
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Head(msgspec.Struct, Generic[A], tag="head", array_like=True):
+    """The first frame: what is known before the first record is read."""
+
+    about: A
+
+
+class Records(msgspec.Struct, Generic[R], tag="records", array_like=True):
+    """Records in rowid order; going on after `last_rowid` gives the rest."""
+
+    records: list[R]
+    last_rowid: int
+    lost: int  # rows that damage has hidden in this run so far
+
+
+class Summary(msgspec.Struct):
+    """What is known after the last record is read."""
+
+    warnings: list[dict[str, str]]
+
+
+class End(msgspec.Struct, tag="end", array_like=True):
+    """The last frame."""
+
+    summary: Summary
+
+
+class About(msgspec.Struct):
+    """How many records there are in all; what else comes first, each domain adds."""
+
+    total: int
+
+
+Frame = Head[Any] | Records[Any] | End
+
+
+class Frames:
+    """Decodes the frames of one domain."""
+
+    def __init__(self, about: Any, record: Any) -> None:
+        """`about` and `record` are the types of what the head and the records hold."""
+        self._decode = msgspec.msgpack.Decoder(Head[about] | Records[record] | End).decode
+
+    def decode(self, frame: bytes) -> Frame:
+        """One frame of the child.
+
+        Raises:
+            Refused: it is none.
+        """
+        try:
+            with without_collector():
+                found: Frame = self._decode(frame)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise Refused("The process that read the database sent something else.") from error
+        return found
+
+
+@contextmanager
+def without_collector() -> Generator[None]:
+    """Make many objects at once, without a search for cycles among them every 700.
+
+    Must not be held over an `await`.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

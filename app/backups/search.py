@@ -1,0 +1,100 @@
+"""Searching what was indexed from backups, by words.
+
+Hits are ranked over their keys alone; the texts are fetched of the best ones only. Both databases
+join the live generation in the same statement, so half an index run is never found.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.backups.domains import DOMAINS
+from app.backups.views import Ids
+from app.core.columns import Id, UtcDateTime
+from app.core.db import on_sqlite
+from app.core.search import NOTHING, Asked, Found, Hit
+from app.resources import Resources
+
+KINDS = frozenset(domain.feed.kind for domain in DOMAINS)
+
+_LONGEST = 50_000  # characters of a text that are looked at for a snippet
+_LIVE = """
+JOIN backup_artifacts a ON a.backup_id = s.backup_id AND a.domain = s.domain
+  AND a.live_generation = s.generation
+JOIN backups b ON b.id = s.backup_id"""
+_SHOWN = f"""
+SELECT s.kind, s.backup_id, s.number, s.title, substr(s.text, 1, {_LONGEST}) AS text, s.person,
+  s.timestamp, best.score, (SELECT count(*) FROM matching) AS total
+FROM best JOIN artifact_search_index s ON s.id = best.id
+ORDER BY best.score DESC, s.timestamp DESC, s.id"""  # noqa: S608 -- our own number
+
+# FTS5 first, and each of its rows looked up: SQLite would walk the other way round for ever.
+_SQLITE = f"""
+WITH matching AS (
+  SELECT s.id, -bm25(artifact_search_fts, 4.0, 1.0, 1.0, 1.0) AS score, s.timestamp
+  FROM artifact_search_fts CROSS JOIN artifact_search_index s
+    ON s.id = artifact_search_fts.rowid {_LIVE}
+  WHERE artifact_search_fts MATCH :match {{where}}),
+best AS (SELECT * FROM matching ORDER BY score DESC, timestamp DESC, id LIMIT :best)
+{_SHOWN}"""  # noqa: S608 -- pieces of this page
+_POSTGRESQL = f"""
+WITH matching AS (
+  SELECT s.id, s.timestamp, ts_rank(s.terms, to_tsquery('headway', :match), 1) AS score
+  FROM artifact_search_index s {_LIVE}
+  WHERE s.terms @@ to_tsquery('headway', :match) {{where}}),
+best AS (
+  SELECT * FROM matching ORDER BY score DESC, timestamp DESC NULLS LAST, id LIMIT :best)
+{_SHOWN} """  # noqa: S608 -- pieces of this page
+
+
+async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found:
+    """The items of backups that match, the best first; title and text count, and the person."""
+    sqlite = on_sqlite(session)
+    match = asked.query.fts5() if sqlite else asked.query.tsquery()
+    if not match:
+        return NOTHING
+    where, values, typed = _filters(asked)
+    sql = (_SQLITE if sqlite else _POSTGRESQL).format(where=where)
+    statement = text(sql).bindparams(*typed).columns(backup_id=Id(), timestamp=UtcDateTime())
+    values |= {"match": match, "best": asked.best}
+    rows = (await session.execute(statement, values)).mappings().all()
+    return Found(list(_hits(rows)), rows[0]["total"] if rows else 0)
+
+
+def _filters(asked: Asked) -> tuple[str, dict[str, Any], list[Any]]:
+    """What narrows a search down: SQL, values, and the types of those that need one."""
+    where, typed = "", list[Any]()
+    values: dict[str, Any] = {}
+    if asked.owner_id is not None:
+        where += " AND b.owner_id = :owner_id"
+        values["owner_id"] = asked.owner_id
+        typed.append(bindparam("owner_id", type_=Id()))
+    if asked.backup_id is not None:
+        where += " AND s.backup_id = :backup_id"
+        values["backup_id"] = asked.backup_id
+        typed.append(bindparam("backup_id", type_=Id()))
+    if asked.kinds is not None:
+        where += " AND s.kind IN :kinds"
+        values["kinds"] = sorted(asked.kinds)
+        typed.append(bindparam("kinds", expanding=True))
+    return where, values, typed
+
+
+def _hits(rows: Iterable[Mapping[Any, Any]]) -> Iterable[Hit]:
+    ids: dict[UUID, Ids] = {}
+    for row in rows:
+        backup_id = row["backup_id"]
+        of = ids.setdefault(backup_id, Ids(backup_id))
+        yield Hit(
+            kind=row["kind"],
+            id=of[row["kind"]].of(row["number"]),
+            title=row["title"],
+            text=row["text"] or "",
+            score=float(row["score"]),
+            timestamp=row["timestamp"],
+            person=row["person"],
+            backup_id=backup_id,
+        )

@@ -1,0 +1,111 @@
+"""Finding chunks on PostgreSQL: tsvector for words, numbered pieces, pgvector for vectors."""
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.db import Database, fetch
+from app.core.search import Asked, Term
+from app.core.vectors import to_text
+from app.documents.chunks import number_of
+from app.documents.find import LIVE, MATCHES, Match, narrowed, values
+from app.documents.pieces import CANDIDATES, SAMPLED, Sample, bm25, rare
+from app.embedding.spaces import Space
+from app.embedding.vectors import Vectors
+
+_WORDS = """
+SELECT c.seq, c.document_id, c.page_number, ts_rank(c.words, asked.meant, 1) AS score
+FROM to_tsquery('headway', :meant) AS asked (meant)
+JOIN chunks AS c ON c.words @@ asked.meant
+JOIN documents AS d ON {live}{narrowed}
+ORDER BY score DESC LIMIT :most
+"""
+_PIECES = """
+SELECT c.seq, c.document_id, c.page_number, c.title, c.text
+FROM chunks AS c JOIN documents AS d ON {live}{narrowed}
+WHERE c.pieces && CAST(:rare AS integer[]){refused} LIMIT :most
+"""
+_NEAREST = """
+SELECT c.seq, c.document_id, c.page_number, -e.distance AS score FROM (
+  SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(:vector AS halfvec({dimension}))
+    AS distance
+  FROM chunk_embeddings AS e JOIN documents AS d ON d.id = e.document_id{narrowed}
+  WHERE e.model_id = {model}
+  ORDER BY distance LIMIT :most
+) AS e JOIN chunks AS c ON c.id = e.chunk_id JOIN documents AS d ON {live}
+ORDER BY score DESC
+"""
+_SETTINGS = """
+SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
+  set_config('hnsw.ef_search', '200', true)
+"""
+_SAMPLE = """
+SELECT piece, count(*) FROM (
+  SELECT pieces FROM chunks TABLESAMPLE BERNOULLI ({percent}) LIMIT {most}
+) AS sampled, unnest(sampled.pieces || CAST(NULL AS integer)) AS piece GROUP BY piece
+"""  # the NULL counts the chunks
+
+_REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
+
+
+async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -> list[Match]:
+    """Chunks that have some of the terms."""
+    meant = " | ".join(map(_tsquery, terms))
+    if asked.query.without:
+        refused = " | ".join(map(_tsquery, asked.query.without))
+        meant = f"({meant}) & !({refused})"
+    sql = _WORDS.format(live=LIVE, narrowed=narrowed(asked))
+    given = values(asked, as_text=False) | {"meant": meant, "most": MATCHES}
+    return [Match(*row) for row in await fetch(session, sql, given)]
+
+
+async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) -> list[Match]:
+    """Chunks that have the rarest of the pieces, in the order of BM25 over all of them."""
+    refused = " | ".join(map(_tsquery, asked.query.without))
+    sample = await _sample(session)
+    sql = _PIECES.format(live=LIVE, narrowed=narrowed(asked), refused=_REFUSED * bool(refused))
+    given: dict[str, Any] = values(asked, as_text=False)
+    given |= {"rare": [number_of(piece) for piece in rare(pieces, sample)], "most": CANDIDATES}
+    given |= {"refused": refused} if refused else {}
+    rows = await fetch(session, sql, given)
+    scores = bm25([f"{row[3]}\n{row[4]}" for row in rows], pieces, sample)
+    found = [Match(row[0], row[1], row[2], score) for row, score in zip(rows, scores, strict=True)]
+    return sorted(found, key=lambda match: -match.score)
+
+
+async def by_meaning(
+    _db: Database, session: AsyncSession, asked: Asked, space: Space, vector: Vectors
+) -> list[Match]:
+    """Chunks whose vectors are nearest, by the model's index; exact where it has none."""
+    await session.execute(text(_SETTINGS))
+    sql = _NEAREST.format(
+        live=LIVE, narrowed=narrowed(asked), dimension=space.dimension, model=space.model_id
+    )
+    given = values(asked, as_text=False)
+    given |= {"vector": to_text(vector), "most": min(MATCHES, 2 * max(asked.best, 100))}
+    return [Match(*row) for row in await fetch(session, sql, given)]
+
+
+def _tsquery(term: Term) -> str:
+    quoted = " <-> ".join(f"'{word}'" for word in term.words)
+    return f"({quoted})" + (":*" if term.prefix and len(term.words) == 1 else "")
+
+
+async def _sample(session: AsyncSession) -> Sample:
+    """The sample of this database; a new one when the last is old."""
+    engine = session.get_bind()
+    kept = _samples.get(engine)
+    if kept is None or kept.stale:
+        ((seq,),) = await fetch(session, "SELECT coalesce(max(seq), 0) FROM chunks", {})
+        percent = min(100.0, 200 * SAMPLED / max(1, seq))
+        rows = await fetch(session, _SAMPLE.format(percent=percent, most=SAMPLED), {})
+        having = {row[0]: row[1] for row in rows if row[0] is not None}
+        kept = Sample.of(sum(row[1] for row in rows if row[0] is None), having, seq)
+        _samples[engine] = kept
+    return kept
+
+
+_samples: WeakKeyDictionary[Any, Sample] = WeakKeyDictionary()

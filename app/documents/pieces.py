@@ -1,0 +1,75 @@
+"""Searching by pieces: which of them to ask the index for, and how to rank what it gives.
+
+A piece is three characters in a row. Most pieces of a question are in every text, and an index
+that is asked for them reads all of it. So only the rarest are asked for, and the texts that have
+some of those are ranked here, over all pieces. How rare a piece is, a sample tells.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from app.documents.chunks import number_of
+
+CANDIDATES = 250  # chunks whose text is ranked
+SAMPLED = 1_000  # chunks in a sample
+SAMPLE_SECONDS = 300.0  # that a sample serves
+_LEAST_RARE = 3  # pieces that are asked for, however common
+_K1, _B = 1.2, 0.75  # of BM25, as FTS5 has them
+
+
+class Sample(NamedTuple):
+    """How common pieces are."""
+
+    chunks: int  # in the sample
+    having: Mapping[int, int]  # of them, by the piece's number
+    in_all: float  # chunks of the table for each one of the sample
+    until: float  # by the monotonic clock
+
+    @classmethod
+    def of(cls, chunks: int, having: Mapping[int, int], whole: int) -> "Sample":
+        """A sample out of `whole` chunks."""
+        until = time.monotonic() + SAMPLE_SECONDS
+        return cls(max(1, chunks), having, max(1.0, whole / max(1, chunks)), until)
+
+    @property
+    def stale(self) -> bool:
+        """Whether another one should be taken."""
+        return time.monotonic() > self.until
+
+    def common(self, piece: str) -> float:
+        """How many chunks of the sample have a piece; one that none has may still be somewhere."""
+        return self.having.get(number_of(piece), 0) or 0.5 / self.in_all
+
+
+def rare(pieces: Sequence[str], sample: Sample) -> list[str]:
+    """The rarest pieces first, as many as promise no more than `CANDIDATES` chunks."""
+    chosen: list[str] = []
+    left = float(CANDIDATES)
+    for piece in sorted(pieces, key=sample.common):
+        expected = sample.common(piece) * sample.in_all
+        if len(chosen) >= _LEAST_RARE and expected > left:
+            break
+        chosen.append(piece)
+        left -= expected
+    return chosen
+
+
+def bm25(texts: Sequence[str], pieces: Sequence[str], sample: Sample) -> list[float]:
+    """The score of each text. Source: Robertson and Zaragoza, 2009, section 3.4.3."""
+    low = [own.lower() for own in texts]
+    mean = sum(map(len, low)) / max(1, len(low))
+    weights = []
+    for piece in pieces:
+        has = min(sample.common(piece), sample.chunks)
+        weights.append((piece, math.log(1 + (sample.chunks - has + 0.5) / (has + 0.5))))
+    scores = []
+    for own in low:
+        room = _K1 * (1 - _B + _B * len(own) / mean)
+        score = 0.0
+        for piece, weight in weights:
+            if times := own.count(piece):
+                score += weight * times * (_K1 + 1) / (times + room)
+        scores.append(score)
+    return scores

@@ -1,0 +1,1 @@
+"""Notes with their embeddings, and reminders."""

@@ -1,0 +1,59 @@
+"""What is asked when somebody searches: one leg per domain and way of searching."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.backups import search as artifacts
+from app.core.search import Asked, Found
+from app.documents import search as documents
+from app.notes import search as notes
+from app.resources import Resources
+from app.search.fusion import fuse
+
+# None: this leg has nothing to say about such a question, or cannot be asked now.
+Find = Callable[[Resources, AsyncSession, Asked], Awaitable[Found | None]]
+
+
+class Leg(NamedTuple):
+    """One way to search one domain."""
+
+    name: str
+    mode: Literal["keyword", "semantic"]
+    kinds: frozenset[str]  # of `Hit.kind` that it may find
+    find: Find
+
+
+_DOCUMENTS = frozenset({"document"})
+
+# Another domain's legs go beside these: its words, its meaning by vectors of the same model.
+LEGS: Sequence[Leg] = (
+    Leg("backup words", "keyword", artifacts.KINDS, artifacts.by_words),
+    Leg("document words", "keyword", _DOCUMENTS, documents.by_words),
+    Leg("document pieces", "keyword", _DOCUMENTS, documents.by_pieces),
+    Leg("document meaning", "semantic", _DOCUMENTS, documents.by_meaning),
+    Leg("note words", "keyword", notes.KINDS, notes.by_words),
+    Leg("note meaning", "semantic", notes.KINDS, notes.by_meaning),
+)
+
+
+async def ask_all(resources: Resources, session: AsyncSession, asked: Asked) -> tuple[Found, str]:
+    """What everything that can be searched has found together, and the mode that it really was."""
+    legs = _chosen(asked.mode, asked.kinds)
+    answers = [(leg, await leg.find(resources, session, asked)) for leg in legs]
+    spoke = [(leg, answer) for leg, answer in answers if answer is not None]
+    found = fuse([(leg.kinds, answer) for leg, answer in spoke], asked.best)
+    return found, _used(asked.mode, [leg for leg, _ in spoke])
+
+
+def _chosen(mode: str, kinds: frozenset[str] | None) -> list[Leg]:
+    """The legs of a search; of a mode that no leg has, none."""
+    able = [leg for leg in LEGS if kinds is None or leg.kinds & kinds]
+    return [leg for leg in able if mode in ("hybrid", leg.mode)]
+
+
+def _used(mode: str, spoke: Sequence[Leg]) -> str:
+    """The mode that a search really had: hybrid is both, when both had something to say."""
+    modes = {leg.mode for leg in spoke}
+    return mode if mode != "hybrid" or len(modes) == 2 else next(iter(modes), "keyword")
