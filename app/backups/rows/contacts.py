@@ -1,31 +1,30 @@
 """Rows of the address book."""
 
-from collections.abc import Sequence
-
 from app.backups.item_models import Contact
 from app.backups.parsers import contact_records as records
 from app.backups.rows.frames import About, Frames
-from app.backups.rows.making import Columns, Maker, Written, spoken
+from app.backups.rows.making import RecordMaker, spoken
 
 FRAMES = Frames(About, records.Contact)
 
 
-class ContactMaker(Maker):
+class ContactMaker(RecordMaker):
     """Makes rows of `Contact`."""
 
-    def items(self, records_: Sequence[records.Contact]) -> Written:
-        """Cards."""
-        columns = Columns(records.Contact, self.time)
-        rows = [(*self.stamp, *columns.row(one), _words(one)) for one in records_]
-        return [(Contact, rows)]
+    model, record = Contact, records.Contact
 
-
-def _words(card: records.Contact) -> str | None:
-    return spoken(
-        (card.nickname, card.organization, card.department, card.job_title),
-        (one.value for one in (*card.phones, *card.emails, *card.urls, *card.related)),
-        (part for one in card.addresses for part in (one.street, one.city, one.zip, one.country)),
-        (one.username or one.url for one in card.social),
-        card.groups,
-        card.note,
-    )
+    @staticmethod
+    def words(record: records.Contact) -> str | None:
+        """Everything by which somebody looks for a person."""
+        return spoken(
+            (record.nickname, record.organization, record.department, record.job_title),
+            (one.value for one in (*record.phones, *record.emails, *record.urls, *record.related)),
+            (
+                part
+                for one in record.addresses
+                for part in (one.street, one.city, one.zip, one.country)
+            ),
+            (one.username or one.url for one in record.social),
+            record.groups,
+            record.note,
+        )

@@ -4,9 +4,9 @@ A row is a tuple in the order of its table's columns, in the form its database's
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -57,6 +57,25 @@ class Columns:
         for place, convert in self._converts:
             row[place] = convert(row[place])
         return row
+
+
+class RecordMaker(Maker):
+    """Makes one row of one table of each record, field by field, and `words` after them."""
+
+    model: ClassVar[Table]
+    record: ClassVar[Any]  # the parser's named tuple, whose fields are the table's columns
+    special: ClassVar[Mapping[str, Convert]] = {}
+
+    def items(self, records: Sequence[Any]) -> Written:
+        """The records' rows."""
+        columns = Columns(self.record, self.time, **self.special)
+        rows = [(*self.stamp, *columns.row(one), self.words(one)) for one in records]
+        return [(self.model, rows)]
+
+    @staticmethod
+    @abstractmethod
+    def words(record: Any) -> str | None:
+        """What search finds a record by, besides its title."""
 
 
 def _converter(hint: Any, time: Convert) -> Convert | None:

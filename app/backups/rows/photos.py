@@ -1,31 +1,26 @@
 """Rows of the photo library."""
 
-from collections.abc import Sequence
-
 from app.backups.item_models import PhotoAsset
 from app.backups.parsers import photo_records as records
 from app.backups.rows.frames import About, Frames
-from app.backups.rows.making import Columns, Maker, Written, spoken
+from app.backups.rows.making import RecordMaker, spoken
 
 FRAMES = Frames(About, records.Photo)
 
 
-class PhotoMaker(Maker):
+class PhotoMaker(RecordMaker):
     """Makes rows of `PhotoAsset`."""
 
-    def items(self, records_: Sequence[records.Photo]) -> Written:
-        """Photos and videos."""
-        columns = Columns(records.Photo, self.time)
-        rows = [(*self.stamp, *columns.row(one), _words(one)) for one in records_]
-        return [(PhotoAsset, rows)]
+    model, record = PhotoAsset, records.Photo
 
-
-def _words(photo: records.Photo) -> str | None:
-    return spoken(
-        photo.caption,
-        photo.place,
-        photo.people,
-        photo.albums,
-        photo.keywords,
-        (photo.original_filename, photo.camera),
-    )
+    @staticmethod
+    def words(record: records.Photo) -> str | None:
+        """Where it was taken, who is on it, and what somebody wrote on it."""
+        return spoken(
+            record.caption,
+            record.place,
+            record.people,
+            record.albums,
+            record.keywords,
+            (record.original_filename, record.camera),
+        )
