@@ -50,16 +50,16 @@ class Query:
 
     def fts5(self) -> str:
         """The query for SQLite's FTS5, to follow MATCH. Empty if there is nothing to look for."""
-        groups = [f"({' OR '.join(map(_fts5, group))})" for group in self.groups]
+        groups = [f"({' OR '.join(map(fts5_of, group))})" for group in self.groups]
         meant = " AND ".join(groups)
         for term in self.without if meant else ():
-            meant = f"({meant}) NOT {_fts5(term)}"
+            meant = f"({meant}) NOT {fts5_of(term)}"
         return meant
 
     def tsquery(self) -> str:
-        """The query for PostgreSQL's `to_tsquery('headway', …)`. Empty as above."""
-        groups = [f"({' | '.join(map(_tsquery, group))})" for group in self.groups]
-        refused = [f"!{_tsquery(term)}" for term in self.without if groups]
+        """The query for PostgreSQL's `totsquery_of('headway', …)`. Empty as above."""
+        groups = [f"({' | '.join(map(tsquery_of, group))})" for group in self.groups]
+        refused = [f"!{tsquery_of(term)}" for term in self.without if groups]
         return " & ".join(groups + refused)
 
 
@@ -139,11 +139,13 @@ def _is_stop_word(term: Term) -> bool:
     return len(term.words) == 1 and term.words[0] in _STOP_WORDS
 
 
-def _fts5(term: Term) -> str:
+def fts5_of(term: Term) -> str:
+    """A term for FTS5."""
     return f'"{" ".join(term.words)}"' + (" *" if term.prefix else "")
 
 
-def _tsquery(term: Term) -> str:
+def tsquery_of(term: Term) -> str:
+    """A term for `to_tsquery`."""
     quoted = [f"'{word}'" for word in term.words]
     phrase = " <-> ".join(quoted) + (":*" if term.prefix else "")
     return f"({phrase})" if len(quoted) > 1 else phrase

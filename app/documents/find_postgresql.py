@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database, fetch
-from app.core.search import Asked, Term
+from app.core.search import Asked, Term, tsquery_of
 from app.core.vectors import to_text
 from app.documents.chunks import number_of
 from app.documents.find import LIVE, MATCHES, Match, narrowed, values
@@ -59,9 +59,9 @@ _REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
 
 async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -> list[Match]:
     """Chunks that have some of the terms."""
-    meant = " | ".join(map(_tsquery, terms))
+    meant = " | ".join(map(tsquery_of, terms))
     if asked.query.without:
-        refused = " | ".join(map(_tsquery, asked.query.without))
+        refused = " | ".join(map(tsquery_of, asked.query.without))
         meant = f"({meant}) & !({refused})"
     sql = _WORDS.format(live=LIVE, narrowed=narrowed(asked))
     given = values(asked, as_text=False) | {"meant": meant, "most": MATCHES}
@@ -70,7 +70,7 @@ async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -
 
 async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) -> list[Match]:
     """Chunks that have the rarest of the pieces, in the order of BM25 over all of them."""
-    refused = " | ".join(map(_tsquery, asked.query.without))
+    refused = " | ".join(map(tsquery_of, asked.query.without))
     sample = await _sample(session)
     sql = _PIECES.format(live=LIVE, narrowed=narrowed(asked), refused=_REFUSED * bool(refused))
     given: dict[str, Any] = values(asked, as_text=False)
@@ -94,11 +94,6 @@ async def by_meaning(
     given = values(asked, as_text=False)
     given |= {"vector": to_text(vector), "most": min(MATCHES, 2 * max(asked.best, 100))}
     return [Match(*row) for row in await fetch(session, sql, given)]
-
-
-def _tsquery(term: Term) -> str:
-    quoted = " <-> ".join(f"'{word}'" for word in term.words)
-    return f"({quoted})" + (":*" if term.prefix and len(term.words) == 1 else "")
 
 
 async def _sample(session: AsyncSession) -> Sample:

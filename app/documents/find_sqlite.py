@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database, fetch
 from app.core.matrix import Matrix
-from app.core.search import Asked, Term
+from app.core.search import Asked, Term, fts5_of
 from app.documents.chunks import trigrams
 from app.documents.find import LIVE, MATCHES, Match, narrowed, values
 from app.documents.pieces import CANDIDATES, SAMPLED, Sample, bm25, rare
@@ -58,8 +58,8 @@ _EVERYTHING = 10_000_000
 
 async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -> list[Match]:
     """Chunks that have some of the terms."""
-    meant = _any(f'"{" ".join(term.words)}"' + (" *" if term.prefix else "") for term in terms)
-    refused = _any(f'"{" ".join(term.words)}"' for term in asked.query.without)
+    meant = _any(map(fts5_of, terms))
+    refused = _any(map(fts5_of, asked.query.without))
     return await _find(session, asked, "chunk_words", _but(meant, refused), MATCHES)
 
 

@@ -204,7 +204,7 @@ async def test_nothing_that_is_stored_ever_runs(site: Site) -> None:
 async def _write_everywhere(url: str) -> None:
     """What a handler, a worker or a client may bring into a row, in every text that is shown."""
     db = Database(url)
-    texts = ("stage", "message", "error_type", "error_message", "lane")
+    texts = ("stage", "message", "error_type", "error_message")
     changes = ", ".join(f"{name} = CAST(:x AS varchar)" for name in texts)
     document = json.dumps({_XSS: _XSS})
     async with db.transaction() as session:

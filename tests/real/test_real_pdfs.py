@@ -21,7 +21,7 @@ from tests.real.pdf_classes import FOLDER, manifest, may_end_as, needs_pdfs
 pytestmark = needs_pdfs
 
 MIB = 1024 * 1024
-WORKER_MEMORY_BYTES, CHILD_MEMORY_BYTES = 350 * MIB, 512 * MIB
+WORKER_GROWS_BYTES, CHILD_MEMORY_BYTES = 100 * MIB, 512 * MIB
 SECONDS_PER_FILE, SECONDS_IN_ALL = 30.0, 60.0
 
 
@@ -99,13 +99,14 @@ async def test_a_bomb_stays_below_the_memory_bounds(file: str) -> None:
     async with pdf_children(1) as children:
         await outcome(children, FOLDER / "simple1.pdf")
         [child] = children.pids
+        before = peak_bytes(os.getpid())  # of whatever other tests have loaded into this process
         task = asyncio.create_task(outcome(children, FOLDER / file))
         child_peak = 0
         while not task.done():
             child_peak = max(child_peak, peak_bytes(child))
             await asyncio.sleep(0.005)
 
-    assert peak_bytes(os.getpid()) <= WORKER_MEMORY_BYTES
+    assert peak_bytes(os.getpid()) - before <= WORKER_GROWS_BYTES
     assert child_peak <= CHILD_MEMORY_BYTES
 
 
