@@ -177,7 +177,7 @@ class Worker:
             works = (
                 (renewing, self._leases.renew),
                 (LOOK_SECONDS, self._leases.give_up),
-                (1.0, self._look),
+                (0.5, self._look),
                 (2.0, self._report),
             )
             loops = [asyncio.create_task(self._every(pause, work)) for pause, work in works]
