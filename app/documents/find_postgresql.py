@@ -16,12 +16,21 @@ from app.documents.pieces import CANDIDATES, SAMPLED, Sample, bm25, rare
 from app.embedding.spaces import Space
 from app.embedding.vectors import Vectors
 
+# `ts_rank` knows nothing of how rare a word is, so what it likes best is ranked again, word by word.
 _WORDS = """
-SELECT c.seq, c.document_id, c.page_number, ts_rank(c.words, asked.meant, 1) AS score
-FROM to_tsquery('headway', :meant) AS asked (meant)
-JOIN chunks AS c ON c.words @@ asked.meant
-JOIN documents AS d ON {live}{narrowed}
-ORDER BY score DESC LIMIT :most
+WITH terms AS MATERIALIZED (
+  SELECT to_tsquery('headway', term) AS meant, weight
+  FROM unnest(CAST(:terms AS text[]), CAST(:weights AS float8[])) AS t (term, weight)
+), best AS MATERIALIZED (
+  SELECT c.seq, c.document_id, c.page_number, c.words
+  FROM to_tsquery('headway', :meant) AS asked (meant)
+  JOIN chunks AS c ON c.words @@ asked.meant
+  JOIN documents AS d ON {live}{narrowed}
+  ORDER BY ts_rank(c.words, asked.meant, 1) DESC LIMIT :most
+)
+SELECT seq, document_id, page_number,
+  (SELECT sum(weight * ts_rank(best.words, meant, 1)) FROM terms) AS score
+FROM best ORDER BY score DESC
 """
 # The index first, and by itself: it is asked for rare pieces only. Coming from the documents, or
 # reading the table, would unpack the pieces of every chunk, which the planner takes for nothing.
@@ -54,6 +63,7 @@ SELECT piece, count(*) FROM (
 ) AS sampled, unnest(sampled.pieces || CAST(NULL AS integer)) AS piece GROUP BY piece
 """  # the NULL counts the chunks
 
+_RANKED_AGAIN = 400  # chunks
 _REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
 
 
@@ -63,8 +73,12 @@ async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -
     if asked.query.without:
         refused = " | ".join(map(tsquery_of, asked.query.without))
         meant = f"({meant}) & !({refused})"
+    sample = await _sample(session)
     sql = _WORDS.format(live=LIVE, narrowed=narrowed(asked))
-    given = values(asked, as_text=False) | {"meant": meant, "most": MATCHES}
+    given: dict[str, Any] = values(asked, as_text=False)
+    given |= {"meant": meant, "most": _RANKED_AGAIN}
+    given |= {"terms": list(map(_tsquery, terms))}
+    given |= {"weights": [sample.weight(" " + " ".join(term.words)) for term in terms]}
     return [Match(*row) for row in await fetch(session, sql, given)]
 
 

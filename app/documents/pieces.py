@@ -42,6 +42,16 @@ class Sample(NamedTuple):
         """How many chunks of the sample have a piece; one that none has may still be somewhere."""
         return self.having.get(number_of(piece), 0) or 0.5 / self.in_all
 
+    def weight(self, phrase: str) -> float:
+        """How much it tells that a text has `phrase`: its idf, as its rarest piece has it."""
+        found = (phrase[place : place + 3] for place in range(len(phrase) - 2))
+        return self.idf(min(found, key=self.common, default=phrase))
+
+    def idf(self, piece: str) -> float:
+        """BM25's weight of a piece."""
+        has = min(self.common(piece), self.chunks)
+        return math.log(1 + (self.chunks - has + 0.5) / (has + 0.5))
+
 
 def rare(pieces: Sequence[str], sample: Sample) -> list[str]:
     """The rarest pieces first, as many as promise no more than `CANDIDATES` chunks."""
@@ -60,10 +70,7 @@ def bm25(texts: Sequence[str], pieces: Sequence[str], sample: Sample) -> list[fl
     """The score of each text. Source: Robertson and Zaragoza, 2009, section 3.4.3."""
     low = [own.lower() for own in texts]
     mean = sum(map(len, low)) / max(1, len(low))
-    weights = []
-    for piece in pieces:
-        has = min(sample.common(piece), sample.chunks)
-        weights.append((piece, math.log(1 + (sample.chunks - has + 0.5) / (has + 0.5))))
+    weights = [(piece, sample.idf(piece)) for piece in pieces]
     scores = []
     for own in low:
         room = _K1 * (1 - _B + _B * len(own) / mean)
