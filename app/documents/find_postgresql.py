@@ -77,7 +77,7 @@ async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -
     sql = _WORDS.format(live=LIVE, narrowed=narrowed(asked))
     given: dict[str, Any] = values(asked, as_text=False)
     given |= {"meant": meant, "most": _RANKED_AGAIN}
-    given |= {"terms": list(map(_tsquery, terms))}
+    given |= {"terms": list(map(tsquery_of, terms))}
     given |= {"weights": [sample.weight(" " + " ".join(term.words)) for term in terms]}
     return [Match(*row) for row in await fetch(session, sql, given)]
 
