@@ -100,6 +100,9 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             yield site
 
 
+@pytest.mark.parametrize(
+    "site", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 async def test_sign_in_upload_watch_cancel_retry(site: Site) -> None:
     async with site.browser() as page:
         await site.sign_in(page)

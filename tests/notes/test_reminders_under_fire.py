@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -116,11 +117,14 @@ def message_ids(ids: list[UUID]) -> set[str]:
     return {f"<reminder-{each}@example.org>" for each in ids}
 
 
+_LONG = pytest.mark.long
+
+
 def every(*, long: bool) -> pytest.MarkDecorator:
-    """Each engine on each database; the short form takes one of each."""
-    pairs = [("database", "postgresql"), ("arq", "sqlite")]
-    if long:
-        pairs += [("arq", "postgresql"), ("database", "sqlite")]
+    """Each engine on each database; the short form takes one of each (`make test` the first)."""
+    pairs: list[Any] = [("arq", "postgresql"), ("database", "sqlite")] if long else []
+    first = ("database", "postgresql")
+    pairs += [first, ("arq", "sqlite") if long else pytest.param("arq", "sqlite", marks=_LONG)]
     return pytest.mark.parametrize(("engine", "database_url"), pairs, indirect=["database_url"])
 
 
