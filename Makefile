@@ -5,7 +5,8 @@ BIN = $(VENV)/bin
 UV ?= uv
 # Most tests wait for servers, disks and children: a few at once keep two cores busy.
 TESTS_AT_ONCE ?= 3
-# Fault tests mostly wait for something to die, to lapse or to come back.
+# Fault tests mostly wait for something to die, to lapse or to come back, and say how long it took:
+# so they run by themselves.
 FAULTS_AT_ONCE ?= 2
 SEED ?= 1
 MINUTES ?= 2
@@ -32,7 +33,8 @@ demo: $(VENV)/.run  ## index a backup and PDFs with live progress bars
 	$(BIN)/headway demo
 
 test: install  ## the whole suite on SQLite, a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -q -m "not slow and not long" -n $(TESTS_AT_ONCE)
+	$(BIN)/python -m pytest -q -m "not fault and not slow and not long" -n $(TESTS_AT_ONCE)
+	$(BIN)/python -m pytest -q -m "fault and not slow and not long" -n $(FAULTS_AT_ONCE)
 
 test-long: install  ## the domains' long tests: big inputs, many kills
 	$(BIN)/python -m pytest -q -m long -n $(FAULTS_AT_ONCE)

@@ -160,19 +160,22 @@ class Feed:
             if not complete:
                 for listener in self._of_all:
                     listener.missed()
+                self._pending |= self._of_all
         self._polled = {job: until for job, until in self._polled.items() if until > began}
         ids = {*self._waiting, *self._by_job, *self._told, *self._polled}
         found = await changes.versions(self._reader, ids, running=bool(self._of_all))
         self.seen.refresh(found, began)
-        self._wake_waiters(found)
+        self._wake_waiters(ids, found)
         await self._offer(found)
-        for job_id in self._by_job.keys() - found.keys():
+        # Whoever came while the question was under way is not in its answer.
+        for job_id in (ids & self._by_job.keys()) - found.keys():
             for listener in self._by_job[job_id]:
                 listener.gone()
         self._pending = {each for each in self._pending if each.pump()}
 
-    def _wake_waiters(self, found: dict[str, int]) -> None:
-        for job_id, waiters in self._waiting.items():
+    def _wake_waiters(self, asked: set[str], found: dict[str, int]) -> None:
+        for job_id in asked & self._waiting.keys():
+            waiters = self._waiting[job_id]
             for version, waiter in waiters:
                 if found.get(job_id, version + 1) != version:  # a forgotten job changed too
                     _wake(waiter)

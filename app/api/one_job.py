@@ -49,6 +49,7 @@ class _OneJob:
         version, view = await _read(services, job_id, owner)
         if seconds and not view.ended and (known is None or _matches(known, version)):
             await services.feed.change(job_id, version, seconds)
+            await caller_of(services.tokens, scope)  # the token may have ended meanwhile
             version, view = await _read(services, job_id, owner)
         if _matches(known, version):
             if not view.ended:

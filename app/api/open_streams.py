@@ -70,7 +70,7 @@ class OpenStreams:
             }
             for stream in list(self._open):
                 if stream.credential in dead:
-                    stream.close()
+                    stream.revoke()
                 else:
                     stream.beat()
 

@@ -39,6 +39,7 @@ class Stream:
         "_open",
         "_pending",
         "_plain",
+        "_revoked",
         "_send",
         "_sending",
         "_sent",
@@ -62,7 +63,7 @@ class Stream:
         self._sent: dict[str, tuple[int, float]] = {}  # by job: version, and when
         self._sending: asyncio.Task[None] | None = None
         self._wrote = time.monotonic()
-        self._open = self._ended = self._closing = False
+        self._open = self._ended = self._closing = self._revoked = False
 
     def knows(self, job_id: str, version: int) -> None:
         """The client has seen this version before."""
@@ -89,8 +90,10 @@ class Stream:
 
     def offer(self, state: State) -> None:
         """Send this state when its time has come, unless the client knows it or a newer one."""
-        sent = self._sent.get(state.job_id)
-        if sent is not None and state.version <= sent[0]:
+        sent, pending = self._sent.get(state.job_id), self._pending.get(state.job_id)
+        if self._revoked or (sent is not None and state.version <= sent[0]):
+            return
+        if pending is not None and state.version <= pending.version:
             return
         if len(self._pending) >= _MOST_PENDING and state.job_id not in self._pending:
             self._pending.clear()
@@ -116,6 +119,12 @@ class Stream:
         if time.monotonic() - self._wrote >= _QUIET_SECONDS and not self._plain:
             self._plain = _BEAT
             self.pump()
+
+    def revoke(self) -> None:
+        """End without another word about jobs: whoever listens may not know any more."""
+        self._pending.clear()
+        self._revoked = True
+        self.close()
 
     def close(self) -> None:
         """Send what there is and end; the client will come again."""

@@ -3,6 +3,7 @@
 Everything returned is plain, so that MessagePack takes it as it is.
 """
 
+import errno
 import hashlib
 import plistlib
 import re
@@ -154,6 +155,10 @@ def _found(source: _Folder | _Files, name: str) -> dict[str, Any]:
         }
     except SourceError as error:
         return {"code": error.code, "detail": str(error)}
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise  # of this machine, not of the backup
+        return {"code": "damaged", "detail": f"A file of it cannot be read: {error.strerror}."}
     if artifact.name != name and not business:  # only what is read beside it is there
         request |= {
             "database": None,

@@ -15,7 +15,7 @@ from app.backups.domains import DOMAINS
 from app.backups.views import Ids
 from app.core.columns import Id, UtcDateTime
 from app.core.db import on_sqlite
-from app.core.search import NOTHING, Asked, Found, Hit
+from app.core.search import NOTHING, Asked, Found, Hit, Query
 from app.resources import Resources
 
 KINDS = frozenset(domain.feed.kind for domain in DOMAINS)
@@ -51,9 +51,21 @@ best AS (
 
 
 async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found:
-    """The items of backups that match, the best first; title and text count, and the person."""
+    """The items of backups that match, the best first; title and text count, and the person.
+
+    Where none has all that was asked for, any of it is enough: a question is a sentence.
+    """
+    if asked.document_id is not None:
+        return NOTHING
+    found = await _matching(session, asked, asked.query)
+    if not found.hits and asked.query.loosened is not None:
+        return await _matching(session, asked, asked.query.loosened)
+    return found
+
+
+async def _matching(session: AsyncSession, asked: Asked, query: Query) -> Found:
     sqlite = on_sqlite(session)
-    match = asked.query.fts5() if sqlite else asked.query.tsquery()
+    match = query.fts5() if sqlite else query.tsquery()
     if not match:
         return NOTHING
     where, values, typed = _filters(asked)

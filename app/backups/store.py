@@ -126,8 +126,9 @@ async def ended(session: AsyncSession, backup_id: UUID, job_id: UUID, *, well: b
 
 async def remove(session: AsyncSession, backup_id: UUID) -> None:
     """Delete a backup and its pointers: nothing of it is visible any more, to anybody."""
-    await session.execute(delete(BackupArtifact).where(BackupArtifact.backup_id == backup_id))
+    # The backup first, as a step of its job takes them: so neither waits for the other in a ring.
     await session.execute(delete(Backup).where(Backup.id == backup_id))
+    await session.execute(delete(BackupArtifact).where(BackupArtifact.backup_id == backup_id))
 
 
 def _indexed_or(otherwise: BackupStatus) -> ColumnElement[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 import typer
@@ -19,7 +20,7 @@ from app.jobs.maintenance import Prune, RescueLost
 from app.jobs.queue import JobQueue, Ringer
 from app.jobs.spec import JobArgs
 from app.jobs.store import read
-from app.jobs.store.read import JobView
+from app.jobs.store.read import JobView, Reader
 from app.jobs.store.sweep import Waiting
 from app.jobs.worker import Share, Worker
 from app.notes.jobs import SendReminders
@@ -89,20 +90,28 @@ async def run_now(settings: Settings, args: JobArgs) -> JobView:
         try:
             async with resources.db.transaction() as session:
                 stored = await silent.enqueue(session, args)
-            while True:
-                await _run(worker, stored.id)
-                found = await read.one(reader, str(stored.id), None)
-                if found is None:
-                    raise NotFound("the job was forgotten while it ran")
-                if found[1].ended:
-                    return found[1]
-                await asyncio.sleep(_POLL_SECONDS)
+            # On shift leases are renewed and what stands in the way is rescued: `rescue` counts that.
+            async with nullcontext() if args.kind == RescueLost.kind else worker.on_shift():
+                return await _end_of(worker, reader, stored.id)
         finally:
             await reader.close()
 
 
+async def _end_of(worker: Worker, reader: Reader, job_id: UUID) -> JobView:
+    """Run the job, or wait for whoever does; how it ended."""
+    while True:
+        await _run(worker, job_id)
+        found = await read.one(reader, str(job_id), None)
+        if found is None:
+            raise NotFound("the job was forgotten while it ran")
+        if found[1].ended:
+            return found[1]
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 async def _run(worker: Worker, job_id: UUID) -> None:
-    """Run the job if it is still to be had and due."""
+    """Run the job if it is still to be had and due, and before it what waits in its lane."""
+    await worker.claim_suspect()
     await worker.claim_rung([job_id])
     running = [each.task for each in worker.runner.attempts.values() if each.task is not None]
     if running:

@@ -49,6 +49,7 @@ class HttpJobs:
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=httpx.Timeout(_SECONDS, connect=5.0),
                 trust_env=through_proxies,
+                limits=httpx.Limits(max_connections=None),  # a stream for each job that is watched
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise Invalid(f"HEADWAY_URL is not an address: {url}") from error

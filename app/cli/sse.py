@@ -20,7 +20,7 @@ class Event:
 async def events(answer: httpx.Response) -> AsyncIterator[Event]:
     """The events of an open stream, until it ends. Raises httpx's errors."""
     kind, number, data = "message", "", list[str]()
-    async for line in answer.aiter_lines():
+    async for line in _lines(answer):
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
@@ -33,3 +33,12 @@ async def events(answer: httpx.Response) -> AsyncIterator[Event]:
             number = value
         elif name == "data":
             data.append(value)
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
+    """The lines, which end with a line feed only: text may hold what Python also takes for an end."""
+    left = ""
+    async for text in answer.aiter_text():
+        *whole, left = (left + text).split("\n")
+        for line in whole:
+            yield line.removesuffix("\r")

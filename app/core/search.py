@@ -48,6 +48,11 @@ class Query:
         """All terms that speak for a text."""
         return tuple(term for group in self.groups for term in group)
 
+    @property
+    def loosened(self) -> "Query | None":
+        """The query for which any of the terms is enough; None where that is no other."""
+        return Query((self.wanted,), self.without) if len(self.groups) > 1 else None
+
     def fts5(self) -> str:
         """The query for SQLite's FTS5, to follow MATCH. Empty if there is nothing to look for."""
         groups = [f"({' OR '.join(map(fts5_of, group))})" for group in self.groups]

@@ -71,7 +71,7 @@ def read_pages(request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         in LF; the text is NFC, ligatures are expanded, words divided at a line's end joined.
 
     Raises:
-        PdfRefused: password_required, unsupported_encryption, not_a_pdf, corrupt, no_pages or
+        PdfRefused: password_required, not_a_pdf, corrupt, no_pages or
             too_large.
     """
     with closing(_open(Path(request["path"]), request.get("password"))) as document:
@@ -142,7 +142,7 @@ def _refusal(path: Path, code: int | None, locked: str) -> PdfRefused:
     if code == raw.FPDF_ERR_PASSWORD:
         return PdfRefused("password_required", locked)
     if code == raw.FPDF_ERR_SECURITY:
-        return PdfRefused("unsupported_encryption", "The PDF is encrypted in an unknown way.")
+        return PdfRefused("password_required", "The PDF is encrypted in an unknown way.")
     return PdfRefused("corrupt", "The PDF is damaged and cannot be opened.")
 
 

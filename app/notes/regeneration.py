@@ -13,7 +13,7 @@ from app.notes.embeddings import Waiting
 log = logging.getLogger("worker")
 
 BATCH_NOTES = 100  # one call of the model, one commit, one progress write
-NAMED_NOTES = 20  # that failed; the result names so many
+NAMED_NOTES = 1_000  # that failed; the result names so many
 _PLAIN_TEXT = "note"  # if the model refuses even this, no note is to blame
 
 

@@ -24,8 +24,8 @@ _WITHOUT_NUL = r"^[^\x00]*$"
 
 
 def _text_only(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("write it as RFC 3339 has it, with a zone")  # noqa: TRY004 -- for pydantic
+    if not isinstance(value, str) or "-" not in value:  # not the seconds that a number would be
+        raise ValueError("write it as RFC 3339 has it, with a zone")
     return value
 
 

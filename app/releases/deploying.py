@@ -148,11 +148,16 @@ async def _roll_back(
     previous: Release | None,
     why: BaseException,
 ) -> None:
-    """Make the previous release live again, unless this run has been overtaken or was lost."""
+    """Make the previous release live again, unless this run has been overtaken or was lost.
+
+    The release that was no good goes: it shall not take the place of one that was.
+    """
     try:
-        if not await _locked(folder.roll_back, release, previous):
-            return
+        rolled_back = await _locked(folder.roll_back, release, previous)
+        await _locked(folder.discard, release)
     except Superseded:
+        return
+    if not rolled_back:
         return
     reason = why.code if isinstance(why, AppError) else "stopped"
     data = {"from": release.name, "to": previous.name if previous else None, "reason": reason}

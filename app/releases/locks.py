@@ -12,7 +12,7 @@ class NoLocks(AppError):
     code = "not_supported"
 
 
-def try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     """Lock an open file or folder for this descriptor and its copies; False: somebody else has it.
 
     Raises `NoLocks` on Windows.
@@ -21,8 +21,9 @@ def try_lock(descriptor: int) -> bool:
         raise NoLocks("Builds and deployments do not run on Windows.")
     import fcntl  # noqa: PLC0415 -- POSIX only
 
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -35,6 +36,6 @@ def is_locked(path: os.PathLike[str]) -> bool:
     except OSError:
         return False
     try:
-        return not try_lock(descriptor)
+        return not try_lock(descriptor, shared=True)  # two who look do not see each other
     finally:
         os.close(descriptor)

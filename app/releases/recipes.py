@@ -70,6 +70,7 @@ class Recipe(BaseModel):
             path = PurePosixPath(pattern)
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise ValueError("must lie below the working folder")
+            next(Path(os.devnull).glob(pattern), None)  # raises ValueError for what is no pattern
         return patterns
 
     @field_validator("workdir")
@@ -123,7 +124,8 @@ def read_recipe(path: Path, name: str) -> Recipe:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _broken(f"recipes file: {error}") from error
+        said = str(error).replace("end of document", f"line {len(text.splitlines())}, the end")
+        raise _broken(f"recipes file: {said}") from error
     tables = found.get("recipes", {})
     if not isinstance(tables, dict):
         raise _broken(f"recipes file, line {_line_of(text, 'recipes')}: recipes must be a table")

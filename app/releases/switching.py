@@ -119,6 +119,15 @@ class EnvironmentFolder:
                 self._point_to(previous)
             return True
 
+    def discard(self, release: Release) -> None:
+        """Remove a release that is not live and never will be. Raises `Superseded`, `Locked`."""
+        with self._locked():
+            self._must_be_open(release.sequence)
+            if self.live() == release or not self.folder_of(release).is_dir():
+                return
+            aside = self._set_aside(release)
+        shutil.rmtree(aside, ignore_errors=True)
+
     def close(self, sequence: int) -> Release | None:
         """End a run whose worker is gone: it changes nothing any more. The release that is live.
 

@@ -18,7 +18,7 @@ _MOST = 10**12  # tokens; sums of it stay far from the end of a 64-bit integer
 _Name = Annotated[
     str,
     Path(
-        pattern=r"^[\w.@:-]{1,100}$",
+        pattern=r"^[^/\x00-\x1f\x7f]{1,100}$",
         description="a name of the caller's own; another user's workspace of that name is another",
         examples=["research"],
     ),

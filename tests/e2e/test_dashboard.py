@@ -108,7 +108,7 @@ async def test_sign_in_upload_watch_cancel_retry(site: Site) -> None:
         await site.sign_in(page)
         await expect(page.locator("#line")).to_have_text("live")
 
-        await page.get_by_role("link", name="Add").click()
+        await page.get_by_role("link", name="Add", exact=True).click()
         await page.get_by_label("File").set_input_files(site.pdf("book.pdf", 2000))
         await page.get_by_role("button", name="Upload").click()
         drawer = page.locator(".drawer")
@@ -222,7 +222,7 @@ async def _write_everywhere(url: str) -> None:
 async def test_the_page_without_javascript(site: Site) -> None:
     async with site.browser(java_script_enabled=False) as page:
         await site.sign_in(page)
-        await page.get_by_role("link", name="Add").click()
+        await page.get_by_role("link", name="Add", exact=True).click()
         await page.get_by_label("File").set_input_files(site.pdf("book.pdf", 4000))
         await page.get_by_role("button", name="Upload").click()
         await page.get_by_role("button", name="Cancel").click()
