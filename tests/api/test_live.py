@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.api.auth import create_token, list_tokens, revoke_token
 from app.api.examples import JOB
-from app.jobs.store import read
+from app.jobs.store import changes, read
 from tests.api.conftest import Api, OpenApi, ask
 from tests.api.listening import Listener, listening
 from tests.waiting import until
@@ -299,3 +299,32 @@ async def test_a_watched_job_is_304_from_memory(
         await asyncio.sleep(0.5)
         changed = await ann.get(f"/jobs/{job_id}", headers={"If-None-Match": tag})
         assert (changed.status_code, changed.json()["processed_items"]) == (200, 3)
+
+
+async def test_who_comes_during_a_look_is_not_in_its_answer(
+    api: Api, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is a stream told that its job is gone, nor is one who waits woken for nothing."""
+    first, second = await ask(ann), await ask(ann)
+    looking, go_on = asyncio.Event(), asyncio.Event()
+    versions = changes.versions
+
+    async def slow(*args: Any, **kwargs: Any) -> dict[str, int]:
+        found = await versions(*args, **kwargs)
+        looking.set()
+        await go_on.wait()
+        return found
+
+    async with following(api, ann, f"/jobs/{first}/stream") as one:
+        await one.next()
+        monkeypatch.setattr(changes, "versions", slow)
+        await looking.wait()
+        async with following(api, ann, f"/jobs/{second}/stream") as late:
+            waiting = asyncio.create_task(ann.get(f"/jobs/{second}", params={"wait": 1}))
+            await late.next()
+            await asyncio.sleep(0.1)
+            go_on.set()
+            with pytest.raises(TimeoutError):
+                await late.next(0.5)
+            assert not waiting.done()
+        await waiting
