@@ -17,6 +17,7 @@ from app.jobs.store.changes import State
 log = logging.getLogger(__name__)
 
 _APART_SECONDS = 0.25  # between two states of one job: at most four a second
+_LAST_SECONDS = 2.0  # for a client to take the end
 _QUIET_SECONDS = 15.0  # after which a client is told that the line stands
 _MOST_PENDING = 2_000  # states that a slow client may be behind
 _MOST_SENT, _REMEMBERED_SECONDS = 1_000, 60.0
@@ -36,6 +37,8 @@ class Stream:
     __slots__ = (
         "_closing",
         "_ended",
+        "_given_up",
+        "_listening",
         "_open",
         "_pending",
         "_plain",
@@ -63,7 +66,8 @@ class Stream:
         self._sent: dict[str, tuple[int, float]] = {}  # by job: version, and when
         self._sending: asyncio.Task[None] | None = None
         self._wrote = time.monotonic()
-        self._open = self._ended = self._closing = self._revoked = False
+        self._open = self._ended = self._closing = self._revoked = self._given_up = False
+        self._listening: asyncio.Task[None] | None = None  # until_gone
 
     def knows(self, job_id: str, version: int) -> None:
         """The client has seen this version before."""
@@ -79,11 +83,17 @@ class Stream:
         self._open = True
 
     async def until_gone(self, receive: Receive) -> None:
-        """Wait until the client has gone or everything is said."""
+        """Wait until the client has gone, or for long enough to hear the end."""
+        self._listening = asyncio.current_task()
         try:
             while (await receive())["type"] != "http.disconnect":
                 continue
+        except asyncio.CancelledError:
+            if not self._given_up or self._listening is None:
+                raise
+            self._listening.uncancel()
         finally:
+            self._listening = None
             self._ended = True
             if self._sending is not None:
                 self._sending.cancel()
@@ -130,6 +140,13 @@ class Stream:
         """Send what there is and end; the client will come again."""
         self._closing = True
         self.pump()
+        asyncio.get_running_loop().call_later(_LAST_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """Let go of a client that does not read: nobody's stop waits for it."""
+        if self._listening is not None:
+            self._given_up = True
+            self._listening.cancel()
 
     def pump(self) -> bool:
         """Send what may be sent by now; whether something is left."""

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from app.api.auth import create_token, list_tokens, revoke_token
 from app.api.examples import JOB
+from app.api.stream import Stream
 from app.jobs.store import changes, read
 from tests.api.conftest import Api, OpenApi, ask
 from tests.api.listening import Listener, listening
@@ -328,3 +329,23 @@ async def test_who_comes_during_a_look_is_not_in_its_answer(
                 await late.next(0.5)
             assert not waiting.done()
         await waiting
+
+
+async def test_a_client_that_reads_nothing_keeps_nobody_from_stopping() -> None:
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and message["body"].startswith(b"event"):
+            await asyncio.Event().wait()  # its socket is full
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    stream = Stream(send, job_id=None, owner=None, user_id=uuid4(), credential="")
+    await stream.open()
+    stream.missed()
+    stream.pump()
+    listening = asyncio.create_task(stream.until_gone(receive))
+    await asyncio.sleep(0.1)
+    stream.close()
+
+    async with asyncio.timeout(4):
+        await listening
