@@ -59,7 +59,7 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
         return NOTHING
     found = await _matching(session, asked, asked.query)
     if not found.hits and asked.query.loosened is not None:
-        return await _matching(session, asked, asked.query.loosened)
+        return (await _matching(session, asked, asked.query.loosened))._replace(loose=True)
     return found
 
 

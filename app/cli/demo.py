@@ -117,13 +117,12 @@ async def _ask(api: HttpJobs, given: Input) -> tuple[_Asked, list[tuple[str, str
     """Send the input; the jobs by id, and the resources (path, name) that they belong to."""
     asked, wanted = {}, []
     body = {"path": str(given.backup), "name": given.backup.name}
-    answer = await api.ask("POST", "/backups", json=body)
+    answer = await api.ask_patiently("POST", "/backups", json=body)
     asked[answer["job_id"]] = f"backup {given.backup.name}"
     wanted.append((f"/backups/{answer['backup_id']}", given.backup.name))
     for path in given.pdfs:
-        with path.open("rb") as file:
-            upload = {"file": (path.name, file, "application/pdf")}
-            answer = await api.ask("POST", "/documents", files=upload)
+        upload = {"file": (path.name, await asyncio.to_thread(path.read_bytes), "application/pdf")}
+        answer = await api.ask_patiently("POST", "/documents", files=upload)
         asked[answer["job_id"]] = f"document {path.name}"
         wanted.append((f"/documents/{answer['document_id']}", path.name))
     asked[await write_notes(api)] = "embeddings of notes"

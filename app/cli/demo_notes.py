@@ -33,6 +33,6 @@ async def write_notes(api: HttpJobs) -> str:
     written = itertools.islice(itertools.product(_THINGS, _MATTERS), NOTES)
     for thing, (matter, text) in written:
         note = {"title": f"{matter}: {thing}", "content": text}
-        await api.ask("POST", "/notes", json=note)
-    answer = await api.ask("POST", "/semantic/regenerate-embeddings", json={})
+        await api.ask_patiently("POST", "/notes", json=note)
+    answer = await api.ask_patiently("POST", "/semantic/regenerate-embeddings", json={})
     return str(answer["job_id"])

@@ -28,6 +28,7 @@ _SECONDS = 30.0  # for one answer, beyond what it was asked to wait
 _PAGE = 200
 _WAIT_SECONDS = 10.0  # one waiting request
 _ASK_SECONDS = 1.0  # between two requests where nobody waits
+_BUSY_SECONDS = 20.0
 _AGAIN_SECONDS = 0.5  # after a stream broke off
 _ERRORS: dict[int, type[AppError]] = {
     int(kind.status): kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, Invalid)
@@ -162,6 +163,17 @@ class HttpJobs:
         except ValueError as error:
             raise Unavailable(f"what answers at {self._url} is not Headway") from error
         return found
+
+    async def ask_patiently(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+        """The same, asked again for up to 20 s while the API says that its database is busy."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return await self.ask(method, path, **how)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def send(self, method: str, path: str, **how: Any) -> httpx.Response:
         """The answer. Raises the `AppError` that the API told."""

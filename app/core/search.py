@@ -107,6 +107,7 @@ class Found(NamedTuple):
 
     hits: list[Hit]
     total: int
+    loose: bool = False  # nothing had all that was asked for: these have some of it
 
 
 NOTHING = Found([], 0)

@@ -16,7 +16,7 @@ from app.core.columns import Id, UtcDateTime
 from app.core.db import on_sqlite
 from app.core.errors import AppError
 from app.core.language import is_english
-from app.core.search import NOTHING, Asked, Found, Hit, Query
+from app.core.search import NOTHING, Asked, Found, Hit
 from app.core.vectors import to_text
 from app.embedding.models import EmbeddingModel
 from app.embedding.vectors import Vectors
@@ -51,21 +51,11 @@ ORDER BY score DESC LIMIT :best"""
 
 
 async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
-    """Notes that have all the words, the best first; a word in the title counts for more.
-
-    Where none has all of them, any is enough: a question is a sentence.
-    """
+    """Notes that have all the words, the best first; a word in the title counts for more."""
     if _elsewhere(asked):
         return NOTHING
-    found = await _matching(session, asked, asked.query)
-    if found is not None and not found.hits and asked.query.loosened is not None:
-        return await _matching(session, asked, asked.query.loosened)
-    return found
-
-
-async def _matching(session: AsyncSession, asked: Asked, query: Query) -> Found | None:
     sqlite = on_sqlite(session)
-    match = query.fts5() if sqlite else query.tsquery()
+    match = asked.query.fts5() if sqlite else asked.query.tsquery()
     if not match:
         return None
     mine, values, typed = _mine(asked)

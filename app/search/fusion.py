@@ -12,6 +12,7 @@ from app.core.search import Found, Hit
 Place = tuple[str, UUID, int | None]  # `Hit.place`
 
 K = 10  # small: the first places count for much more than the later ones
+_LOOSE = 50  # places by which hits that have only some of the words stand behind the others
 
 
 def fuse(answers: Sequence[tuple[frozenset[str], Found]], best: int) -> Found:
@@ -32,7 +33,7 @@ def fuse(answers: Sequence[tuple[frozenset[str], Found]], best: int) -> Found:
     scores: dict[Place, float] = {}
     first: dict[Place, Hit] = {}
     for answer in speaking:
-        for rank, hit in enumerate(answer.hits):
+        for rank, hit in enumerate(answer.hits, start=_LOOSE if answer.loose else 0):
             first.setdefault(hit.place, hit)
             scores[hit.place] = scores.get(hit.place, 0.0) + 1 / (K + rank)
     order = sorted(first, key=lambda place: -scores[place])

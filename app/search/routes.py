@@ -32,7 +32,7 @@ async def search(
     """Search messages, notes, photos, events, contacts and documents, the best first.
 
     Of what is in backups and notes all words must occur, in any form and with or without accents;
-    where nothing has them all, any of them is enough. "Quoted words" follow one another, OR stands between alternatives, - before what must not occur, * for
+    where nothing in backups has them all, any of them is enough. "Quoted words" follow one another, OR stands between alternatives, - before what must not occur, * for
     any ending. Documents are found by some of the words, by parts of words, and by their meaning
     where the question is in the model's language; the best page comes first, once. `kind` may be
     repeated. `mode` in the answer is the one that was really used.
