@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,18 @@ async def _until_100(page: Page) -> list[int]:
     return found
 
 
+_CONTACTS = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"  # the file of the address book
+
+
 @on_postgresql
 async def test_nothing_that_is_stored_ever_runs(site: Site) -> None:
-    make_backup(site.folder / "backups" / "phone", messages=50)
-    await site.api.post(
-        "/backups", json={"path": str(site.folder / "backups" / "phone"), "name": _XSS}
-    )
+    phone = site.folder / "backups" / "phone"
+    make_backup(phone, messages=50)
+    with closing(sqlite3.connect(phone / _CONTACTS[:2] / _CONTACTS)) as contacts:
+        contacts.execute("UPDATE ABPerson SET First = ?", (_XSS,))
+        contacts.commit()
+    asked = await site.api.post("/backups", json={"path": str(phone), "name": _XSS})
+    await site.settled(asked.json()["job_id"])
     await site.api.post("/notes", json={"title": _XSS, "content": f"hello {_XSS}"})
     jobs = [await site.upload(site.pdf("fine.pdf", 1), f"{_XSS}.pdf")]
     (site.folder / "bad.pdf").write_bytes(b"%PDF-1.4 " + _XSS.encode())
@@ -190,11 +197,13 @@ async def test_nothing_that_is_stored_ever_runs(site: Site) -> None:
             f"/dashboard/search?q={_XSS}",
             "/dashboard/search?q=hello",
             "/dashboard/search?q=img",
+            "/dashboard/search?q=observatory",  # what a contact's note says
         ):
             await page.goto(f"{site.url}{path}")
             await asyncio.sleep(0.3)
             assert await page.locator("img[src=x]").count() == 0, path
             assert await page.evaluate("[window.hacked ?? null, violations]") == [None, []], path
+        await expect(page.locator("main")).to_contain_text(_XSS)  # the contact's name
         await page.goto(site.url)
         await page.locator(f'tr[data-job="{jobs[1]}"] .name a').click()
         await expect(page.locator(".drawer")).to_contain_text(_XSS)
