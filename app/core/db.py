@@ -1,7 +1,8 @@
 """The database: one engine, and one way to open a transaction.
 
-`columns.py` has the types that both databases share, `hot.py` the short way past the session
-for the few statements that decide the pace, `passing.py` which errors are worth another try.
+`columns.py` has the types that both databases share, `sqlite.py` what SQLite needs, `hot.py` the
+short way past the session for the few statements that decide the pace, `passing.py` which errors
+are worth another try.
 """
 
 import os
@@ -31,8 +32,9 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase
 
 from app.core.folding import POSTGRESQL
-from app.core.hot import BUSY_SECONDS, PostgresTrips, SqliteTrips, hot_path, prepare_sqlite
+from app.core.hot import PostgresTrips, SqliteTrips, hot_path
 from app.core.passing import patiently
+from app.core.sqlite import BUSY_SECONDS, prepare, take_writer_lock
 
 T = TypeVar("T")
 Hook = Callable[[], Awaitable[None] | None]
@@ -177,7 +179,7 @@ class Database:
 
     def _prepare_sqlite(self, connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        prepare_sqlite(connection)
+        prepare(connection)
         self._opened.add(connection.driver_connection)
 
     async def close(self) -> None:
@@ -258,9 +260,11 @@ def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
-    reads = connection.get_execution_options().get("headway_read", False)
-    begin = "BEGIN" if reads else "BEGIN IMMEDIATE"
-    connection.connection.dbapi_connection.run_async(lambda raw: raw.execute_fetchall(begin))
+    lite = connection.connection.dbapi_connection
+    if connection.get_execution_options().get("headway_read", False):
+        lite.run_async(lambda raw: raw.execute_fetchall("BEGIN"))
+    else:  # aiosqlite has no public way to run a function in the connection's thread
+        lite.run_async(lambda raw: raw._execute(take_writer_lock, raw._conn))  # noqa: SLF001
 
 
 def _dumps(value: Any) -> str:

@@ -9,24 +9,18 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy.engine import URL
 
-from app.core.clock import boot_seconds, utcnow, wire
-from app.core.folding import fold, fold_foreign
+from app.core.sqlite import BUSY_SECONDS, prepare, take_writer_lock
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 4.0  # how long SQLite waits for another process's write before it gives up
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _POOL = 4
-# A bulk load writes less: more of its indexes fit into the cache,
-# and a checkpoint finds more than one change on a page.
-_BULK = ("cache_size=-8192", "wal_autocheckpoint=8000")
 
 
 class PostgresTrips:
@@ -106,7 +100,7 @@ class SqliteTrips:
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         connection = self._connection(durable)
-        connection.execute("BEGIN IMMEDIATE")
+        take_writer_lock(connection)
         try:
             result = work(connection)
         except BaseException:
@@ -120,7 +114,7 @@ class SqliteTrips:
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            prepare_sqlite(connection)
+            prepare(connection)
             if not durable:
                 connection.execute("PRAGMA synchronous=NORMAL")
             self._connections[durable] = connection
@@ -129,24 +123,6 @@ class SqliteTrips:
 
 async def _leave_as_it_is(_connection: object) -> None:
     """Asyncpg would send four statements after each of ours."""
-
-
-def prepare_sqlite(connection: Any) -> None:
-    """Set up a new connection: WAL, foreign keys, and the functions of our SQL.
-
-    Commits wait for the disk (FULL): what was acknowledged survives a loss of power.
-    """
-    cursor = connection.cursor()
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-    for pragma in (*pragmas, *_BULK):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    # Deterministic within one statement, so that SQLite asks once and can use an index.
-    connection.create_function("headway_now", 0, lambda: wire(utcnow()), deterministic=True)
-    connection.create_function("headway_later", 1, _later, deterministic=True)
-    connection.create_function("headway_boot_seconds", 0, boot_seconds, deterministic=True)
-    connection.create_function("headway_fold", 1, fold, deterministic=True)
-    connection.create_function("headway_fold_foreign", 1, fold_foreign, deterministic=True)
 
 
 def hot_path(url: URL, dsn: str, application: str) -> PostgresTrips | SqliteTrips:
@@ -167,7 +143,3 @@ def positional(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.index(match[1]) + 1}"
 
     return _PLACEHOLDER.sub(number, sql), tuple(names)
-
-
-def _later(seconds: float) -> str:
-    return wire(utcnow() + timedelta(seconds=seconds))

@@ -3,7 +3,10 @@
 import asyncio
 import random
 import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,40 @@ def test_ids_sort_by_the_time_they_were_made() -> None:
     time.sleep(0.002)
     assert first < new_id()
     assert first.version == 7
+
+
+_NEVER_RESTS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+connection.execute("CREATE TABLE IF NOT EXISTS hog (x)")
+print(flush=True)
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT INTO hog VALUES (?)", [("x" * 200,)] * 20)
+    connection.execute("COMMIT")
+"""
+
+
+async def test_a_write_is_not_kept_waiting_by_others_that_never_rest(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    """With SQLite's own wait each of these took seconds, and some gave up."""
+    copy = tmp_path / "headway.db"
+    copy.write_bytes(sqlite_template.read_bytes())
+    db = Database(f"sqlite:///{copy}")
+    with ExitStack() as stack:
+        for _ in range(4):
+            command = [sys.executable, "-c", _NEVER_RESTS, str(copy)]
+            hog = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(hog.kill)
+            assert hog.stdout is not None
+            hog.stdout.readline()
+        began = time.monotonic()
+        for _ in range(30):
+            async with db.transaction() as session:
+                await session.execute(update(BackgroundJob).values(message="x"))
+            await asyncio.sleep(0.02)
+        took = time.monotonic() - began
+    await db.close()
+
+    assert took < 8.0
