@@ -12,6 +12,7 @@ a crash repeats at most one step, and a retry goes on where the last one stopped
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -165,6 +166,12 @@ class JobContext:
         key = self.resources.settings.secret()
         async with self.resources.db.reading() as session:
             return await secrets.read(session, key, self.job_id)
+
+    async def began(self, session: AsyncSession) -> datetime:
+        """When the job's first attempt began, by the database's clock."""
+        moment = await steps.first_start(session, self.job_id)
+        assert moment is not None  # told by the claim
+        return moment
 
     def renewed(self, asked: float) -> None:
         """Note that the lease was renewed by a statement sent at `asked`, by the boot clock."""

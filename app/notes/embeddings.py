@@ -142,13 +142,14 @@ async def save(
 
 
 async def failures(
-    session: AsyncSession, owner_id: UUID, model_id: int, limit: int
+    session: AsyncSession, owner_id: UUID, model_id: int, since: datetime, limit: int
 ) -> list[Failure]:
-    """The owner's first notes, by id, of which the model would not embed the present text."""
+    """The owner's first notes, by id, that the model has refused `since` then as they are now."""
     statement = (
         select(Note.id, _Row.error)
         .join(_Row, _Row.note_id == Note.id)
-        .where(Note.owner_id == owner_id, ~_stale(model_id), _Row.error.is_not(None))
+        .where(Note.owner_id == owner_id, ~_stale(model_id))
+        .where(_Row.error.is_not(None), _Row.embedded_at >= since)
         .order_by(Note.id)
     )
     found = await session.execute(statement.limit(limit))

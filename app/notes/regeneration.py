@@ -115,7 +115,8 @@ class Regeneration:
         return ends
 
     async def _result(self, session: Any) -> dict[str, Any]:
-        found = await embeddings.failures(session, self._owner, self._model, NAMED_NOTES)
+        since = await self._ctx.began(session)
+        found = await embeddings.failures(session, self._owner, self._model, since, NAMED_NOTES)
         named = [{"note_id": str(each.note_id), "error": each.error} for each in found]
         return {
             "processed": self._ctx.processed,

@@ -63,12 +63,19 @@ def _files_of(root: Path, path: Path) -> Iterator[Found]:
     if path.is_symlink() or not path.is_dir():
         yield _checked(root, path)
         return
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in os.walk(path, onerror=_refuse):
         for name in folders:
             if Path(folder, name).is_symlink():
                 yield _checked(root, Path(folder, name))
         for name in files:
             yield _checked(root, Path(folder, name))
+
+
+def _refuse(error: OSError) -> None:
+    # Else the build would succeed without what lies in there.
+    raise Invalid(
+        f"{Path(error.filename).name!a} cannot be read.", code="artifact_unreadable"
+    ) from error
 
 
 def _checked(root: Path, path: Path) -> Found:

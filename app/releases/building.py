@@ -3,24 +3,26 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app.core.errors import Invalid
 from app.core.passing import OUTAGE_PATIENCE, is_passing, patiently
-from app.jobs.context import JobContext
+from app.jobs.context import JobCancelled, JobContext
 from app.releases import store
 from app.releases.artifacts import Found, find_artifacts, open_artifact
 from app.releases.build_log import BuildLog
 from app.releases.models import Build
 from app.releases.progress import Progress
 from app.releases.recipes import Recipe
-from app.releases.running import Command, Running, guarded
+from app.releases.running import Command, Running, guarded, to_the_end
 
 BLOBS = "builds"  # the part of the blob store that is ours
 OUTPUT_BYTES = 64 << 20  # that a recipe may print
 
 _STEP_SECONDS = 0.25  # between two looks at the output
+_LAST_WORDS_SECONDS = 0.5  # for what a cancelled recipe had printed
 _CHUNK = 1 << 20
 
 
@@ -63,6 +65,10 @@ class _Run:
             raise Invalid(message, code="timeout") from error
         except Invalid:
             await self._tell_the_rest()
+            raise
+        except (asyncio.CancelledError, JobCancelled):
+            with suppress(JobCancelled, TimeoutError):  # it is stored, or the worker is stopping
+                await to_the_end(asyncio.wait_for(self._tell_the_rest(), _LAST_WORDS_SECONDS))
             raise
         await self._tell_the_rest()
         ended.check("The recipe")

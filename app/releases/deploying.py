@@ -156,15 +156,19 @@ async def _roll_back(
         rolled_back = await _locked(folder.roll_back, release, previous)
         await _locked(folder.discard, release)
     except Superseded:
-        return
+        if isinstance(why, Superseded):
+            return
+        rolled_back, action = True, "rollback_refused"
+        message = "A later run has begun, so this one changed nothing more."
+    else:
+        action, message = "rolled_back", "The previous release is live again."
     if not rolled_back:
         return
     reason = why.code if isinstance(why, AppError) else "stopped"
     data = {"from": release.name, "to": previous.name if previous else None, "reason": reason}
     with suppress(JobCancelled):
-        message = "The previous release is live again."
-        async with ctx.step(stage="rolled_back", message=message) as step:
-            about = ("deployment", deployment.id, "rolled_back")
+        async with ctx.step(stage=action, message=message) as step:
+            about = ("deployment", deployment.id, action)
             await store.audit(step.session, *about, worker=ctx.worker_id, data=data)
 
 

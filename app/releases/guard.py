@@ -200,7 +200,9 @@ def _start(order: Order) -> "subprocess.Popen[bytes]":
         for number in (*_SIGNALS, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (order.disk_bytes, order.disk_bytes))
+        _soft, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = order.disk_bytes if most == resource.RLIM_INFINITY else min(order.disk_bytes, most)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write(_OOM_FIRST)

@@ -94,6 +94,7 @@ class Running:
 
     def __init__(self, process: asyncio.subprocess.Process, home: Path) -> None:
         self._process, self._home = process, home
+        self._output = _name_of_output(process.pid)
         self._end = asyncio.create_task(self._until_ended())
 
     async def read(self) -> bytes:
@@ -120,7 +121,7 @@ class Running:
             ended = Ended("lost")
             log.warning("guard lost", extra={"stderr": report[-500:].decode("utf-8", "replace")})
             # Before the wait: asyncio waits also for the pipe that they hold.
-            await asyncio.to_thread(kill_leftovers, self._home)
+            await asyncio.to_thread(kill_leftovers, self._home, self._output)
         await self._process.wait()
         return ended
 
@@ -178,8 +179,8 @@ def at_work(folder: Path) -> bool:
     return is_locked(folder / LOCK)
 
 
-def kill_leftovers(home: Path) -> int:
-    """Kill whatever runs with `home` as its HOME, for when its guard was killed; how many.
+def kill_leftovers(home: Path, output: str | None) -> int:
+    """Kill whatever has `home` as its HOME or `output` open, once its guard was killed; how many.
 
     A process at its exec shows no environment for a moment, so a few looks must find nothing.
     """
@@ -187,7 +188,11 @@ def kill_leftovers(home: Path) -> int:
     killed: set[int] = set()
     quiet = 0
     while quiet < _QUIET_LOOKS:
-        found = {pid for pid in _pids() if mark in _environ_of(pid)} - {os.getpid()}
+        found = {
+            pid
+            for pid in _pids()
+            if pid != os.getpid() and (mark in _environ_of(pid) or _has_open(pid, output))
+        }
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -242,6 +247,20 @@ def _pids() -> list[int]:
         return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
     except OSError:
         return []
+
+
+def _name_of_output(pid: int) -> str | None:
+    """How /proc names what a process writes to, in whoever holds it too."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115 -- no path
+    return None
+
+
+def _has_open(pid: int, name: str | None) -> bool:
+    try:
+        return any(os.readlink(each) == name for each in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115 -- no file
+    except OSError:
+        return False
 
 
 def _environ_of(pid: int) -> list[bytes]:

@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -29,7 +29,7 @@ async def workspace(resources: Resources, job_id: UUID) -> AsyncGenerator[Path]:
     try:
         yield home
     finally:
-        await to_the_end(asyncio.to_thread(shutil.rmtree, home.parent, True))
+        await to_the_end(asyncio.to_thread(_remove_tree, home.parent))
 
 
 def still_at_work(data_dir: Path, job_id: UUID) -> bool:
@@ -59,7 +59,20 @@ def _listed(folder: Path) -> list[Path]:
 def _remove(folders: Sequence[Path]) -> None:
     for folder in folders:
         if not at_work(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_tree(folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove it with all that is in it, also from folders that the recipe has closed."""
+
+    def open_up(_act: object, path: str, _error: object) -> None:
+        for each in (Path(path).parent, Path(path)):
+            if each.is_dir() and not each.is_symlink():
+                each.chmod(0o700)
+
+    with suppress(OSError):
+        shutil.rmtree(folder, onerror=open_up)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(folder: Path, job_id: UUID) -> Path:

@@ -130,7 +130,8 @@ async def test_the_log_is_readable_while_the_build_runs_and_progress_is_told(sit
 async def test_a_cancelled_build_ends_with_all_its_processes_and_can_be_tried_again(
     site: Site,
 ) -> None:
-    site.recipes(site=shell("trap '' TERM; setsid sleep 60 & echo up; while :; do sleep 1; done"))
+    script = "trap 'echo going' TERM; setsid sleep 60 & echo up; while :; do sleep 0.1; done"
+    site.recipes(site=shell(script))
     asked = await site.ask_build()
     async with site.jobs.on_shift() as worker:
         await worker.claim()
@@ -143,6 +144,7 @@ async def test_a_cancelled_build_ends_with_all_its_processes_and_can_be_tried_ag
     build = await site.get(f"/builds/{asked['build_id']}")
     assert (build["status"], build["error_code"]) == ("failed", "cancelled")
     assert alive_below(site.data) == []
+    assert (await site.log(build["id"])).startswith("up\n")
 
     site.recipes(site=shell("echo again; touch index.html"))
     assert (await site.admin.post(f"/jobs/{asked['job_id']}/retry")).status_code == 202

@@ -84,6 +84,21 @@ async def test_a_failed_health_check_rolls_back_and_says_what_it_said(site: Site
     assert not site.current("empty").is_symlink()
 
 
+async def test_a_rollback_that_comes_too_late_is_refused_and_told(site: Site) -> None:
+    check = f"echo '99 open' > {site.current().parent}/run; exit 1"
+    site.recipes(site=shell("touch index.html", health_check=["sh", "-c", check]))
+    build = await site.build()
+
+    deployment = await site.deploy(build["id"])
+
+    assert (deployment["status"], deployment["error_code"]) == ("failed", "health_check_failed")
+    (refused,) = (
+        line for line in await site.audit(deployment["id"]) if line["action"] == "rollback_refused"
+    )
+    assert refused["data"]["reason"] == "health_check_failed"
+    assert (await site.live())["build_id"] == build["id"]  # what is live is said as it is
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no SQL of its own
 async def test_health_checks_that_hang_or_leave_processes_fail(site: Site) -> None:
     for check in ("sleep 60", "setsid sleep 60 & exit 0"):

@@ -128,9 +128,16 @@ def test_what_cannot_be_kept_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "up").symlink_to("..")
     assert code("inside") == "artifact_special"
+    with monkeypatch.context() as closed:
+        closed.setattr("os.scandir", _closed)  # to root no folder is
+        assert code("empty") == "artifact_unreadable"
     Path(str(tmp_path) + "/bad\udcff").write_text("")
     assert code("bad*") == "artifact_name"
     monkeypatch.setattr(artifacts, "MOST_FILES", 3)
     for number in range(4):
         (tmp_path / f"n{number}").touch()
     assert code("n?") == "too_many_files"
+
+
+def _closed(path: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))

@@ -73,6 +73,11 @@ FAILURES: dict[str, tuple[str, str, int]] = {  # script, code, at most so many s
         "too_large",
         15,
     ),
+    "kills its guard, and is hard to find": (
+        "setsid env -i sleep 60 & kill -9 $PPID; sleep 60",
+        "guard_lost",
+        5,
+    ),
     "kills its guard": ("setsid sleep 60 & kill -9 $PPID; sleep 60", "guard_lost", 5),
 }
 

@@ -1,18 +1,18 @@
 """What a running job's owner writes: steps and the renewal of leases. All fenced."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Float, func, literal, type_coerce, update
+from sqlalchemy import ColumnElement, DateTime, Float, func, literal, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import boot_id
 from app.core.columns import LeaseEnd, now
 from app.core.db import on_sqlite
-from app.jobs.models import BackgroundJob
+from app.jobs.models import BackgroundJob, JobEvent
 from app.jobs.states import JobStatus
 from app.jobs.store.moves import fenced
 
@@ -40,6 +40,13 @@ async def save_step(
         .returning(_Row.cancel_requested)
     )
     return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def first_start(session: AsyncSession, job_id: UUID) -> datetime | None:
+    """When the job's first attempt began; None if none has."""
+    began = select(func.min(JobEvent.at)).where(JobEvent.job_id == job_id)
+    moment: datetime | None = await session.scalar(began.where(JobEvent.kind == "started"))
+    return moment
 
 
 async def renew(
