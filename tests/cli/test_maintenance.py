@@ -77,6 +77,21 @@ async def test_send_reminders_sends_what_is_due(either: Terminal, either_rows: R
     assert (again["affected"], again["job_type"]) == (0, "reminder_dispatch")
 
 
+async def test_a_lost_run_does_not_hold_up_the_new_one(either: Terminal, either_rows: Rows) -> None:
+    """It holds the lane of the reminders, and no worker is there to look."""
+    resources = either_rows.harness.resources
+    lost = await either_rows.ask()
+    await either_rows.set(lost, kind="reminder_dispatch", lane="reminders", **lapsed(resources.db))
+    async with resources.db.transaction() as session:
+        how: dict[str, Any] = {"channel": Channel.LOG, "recipient": None, "note_id": None}
+        await reminder_rows.add(session, uuid4(), message="m", scheduled_at=utcnow(), **how)
+
+    done = either.json("maintenance", "send-reminders")
+
+    assert done["affected"] == 1
+    assert await either_rows.harness.events(lost) == ["queued", "recovered"]
+
+
 async def test_rescue_takes_back_what_lost_its_worker(either: Terminal, either_rows: Rows) -> None:
     lost, waiting = [await either_rows.ask() for _ in range(2)]
     await either_rows.set(lost, **lapsed(either_rows.harness.resources.db))
