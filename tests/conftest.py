@@ -1,6 +1,7 @@
 """Fixtures: real servers once per session, a database of its own for every test."""
 
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 
 _numbers = itertools.count()
+_ROOM = 4 << 30
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    with postgres_server() as server:
+    """In memory where there is room: half of what hundreds of new databases cost is the disk."""
+    with postgres_server(parent=_memory()) as server:
         yield server
 
 
@@ -44,17 +47,19 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database with all tables; each test runs on both kinds."""
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
         copy = tmp_path / "headway.db"
         copy.write_bytes(template.read_bytes())
-        return f"sqlite+aiosqlite:///{copy}"
+        yield f"sqlite+aiosqlite:///{copy}"
+        return
     server: Postgres = request.getfixturevalue("postgres")
     name = f"test_{next(_numbers)}"
     server.psql(f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('template')}")
-    return server.url(name)
+    yield server.url(name)
+    server.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 MakeSettings = Callable[..., Settings]
@@ -97,6 +102,11 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 @pytest.fixture
 def db(resources: Resources) -> Database:
     return resources.db
+
+
+def _memory() -> Path | None:
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free > _ROOM else None
 
 
 async def _create_tables(url: str) -> None:

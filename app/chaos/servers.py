@@ -157,9 +157,9 @@ class Valkey:
 
 
 @contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """A folder for as long as the block lasts."""
-    folder = Path(tempfile.mkdtemp(prefix=f"headway-{prefix}-"))
+def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A folder for as long as the block lasts; where temporary files go if no parent is named."""
+    folder = Path(tempfile.mkdtemp(prefix=f"headway-{prefix}-", dir=parent))
     folder.chmod(0o755)
     try:
         yield folder
@@ -168,9 +168,9 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
+def postgres_server(*, durable: bool = False, parent: Path | None = None) -> Iterator[Postgres]:
     """A PostgreSQL while the block lasts; not `durable`: it does not wait for the disk."""
-    with scratch("postgres") as folder:
+    with scratch("postgres", parent) as folder:
         server = Postgres(folder, durable=durable)
         server.init()
         server.start()

@@ -10,6 +10,10 @@ from app.backups.jobs import IndexBackup
 from app.jobs.engines.inline import run_all
 from tests.backups.house import BATCH, House, add_message, counts_of, items_of
 from tests.backups.locking import locked_copy
+from tests.databases import (
+    on_postgresql_and_when_there_is_time_on_sqlite,
+    on_sqlite_and_when_there_is_time_on_postgresql,
+)
 
 
 def killed_at(house: House, step: int) -> list[str]:
@@ -33,7 +37,10 @@ async def finish(house: House, job_id: Any) -> Any:
     return row
 
 
-@pytest.mark.parametrize("step", [6, 11, 17])  # messages; their search index; a later domain
+@pytest.mark.parametrize(  # at messages; at their search index; at a later domain
+    "step",
+    [pytest.param(6, marks=pytest.mark.long), 11, pytest.param(17, marks=pytest.mark.long)],
+)
 async def test_the_tables_are_those_of_an_undisturbed_run(
     house: House, truth: dict[str, int], step: int
 ) -> None:
@@ -52,6 +59,7 @@ async def test_the_tables_are_those_of_an_undisturbed_run(
     assert await house.content(backup_id) == await house.content(undisturbed)
 
 
+@on_postgresql_and_when_there_is_time_on_sqlite
 async def test_old_rows_stay_while_a_killed_run_waits(house: House, truth: dict[str, int]) -> None:
     folder = house.put()
     backup_id = await house.register(folder)
@@ -66,6 +74,7 @@ async def test_old_rows_stay_while_a_killed_run_waits(house: House, truth: dict[
     assert (await house.seen(backup_id))["messages"] == truth["messages"] + 1
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_what_was_decrypted_is_gone_at_the_next_start(house: House) -> None:
     locked_copy(house.sample, house.root / "ada/phone", "secret")
     backup_id = await house.register(house.root / "ada/phone")

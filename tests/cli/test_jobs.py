@@ -13,8 +13,10 @@ from app.api.examples import JOB
 from app.chaos.servers import free_port
 from app.jobs.store import people
 from tests.cli.conftest import Rows, Terminal, finished, wait_until
+from tests.databases import on_sqlite_and_when_there_is_time_on_postgresql
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_jobs_are_listed_shown_cancelled_and_retried_in_the_table(
     either: Terminal, either_rows: Rows
 ) -> None:
@@ -192,6 +194,7 @@ def up(port: int) -> bool:
     return False
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_list_and_top_show_what_changes(either: Terminal, either_rows: Rows) -> None:
     job_id = str(await either_rows.ask())
     with either.open("jobs", "list", "--watch", "--json") as watching:

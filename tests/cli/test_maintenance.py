@@ -15,6 +15,10 @@ from app.usage.models import TokenReservation
 from app.usage.store import reserve
 from tests.cli.conftest import Rows, Terminal
 from tests.conftest import MakeSettings
+from tests.databases import (
+    on_postgresql_and_when_there_is_time_on_sqlite,
+    on_sqlite_and_when_there_is_time_on_postgresql,
+)
 from tests.harness import JobHarness
 
 
@@ -44,6 +48,7 @@ async def test_prune_prints_how_many_it_forgot(either: Terminal, either_rows: Ro
     assert await either_rows.status(waiting) == "queued"
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_cleanup_reservations_frees_what_is_held_too_long(
     either: Terminal, either_rows: Rows
 ) -> None:
@@ -63,6 +68,7 @@ async def test_cleanup_reservations_frees_what_is_held_too_long(
     assert (row.status, row.slot) == ("completed", None)
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_send_reminders_sends_what_is_due(either: Terminal, either_rows: Rows) -> None:
     moment = utcnow()
     async with either_rows.harness.resources.db.transaction() as session:
@@ -77,6 +83,7 @@ async def test_send_reminders_sends_what_is_due(either: Terminal, either_rows: R
     assert (again["affected"], again["job_type"]) == (0, "reminder_dispatch")
 
 
+@on_postgresql_and_when_there_is_time_on_sqlite
 async def test_a_lost_run_does_not_hold_up_the_new_one(either: Terminal, either_rows: Rows) -> None:
     """It holds the lane of the reminders, and no worker is there to look."""
     resources = either_rows.harness.resources
@@ -92,6 +99,7 @@ async def test_a_lost_run_does_not_hold_up_the_new_one(either: Terminal, either_
     assert await either_rows.harness.events(lost) == ["queued", "recovered"]
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_rescue_takes_back_what_lost_its_worker(either: Terminal, either_rows: Rows) -> None:
     lost, waiting = [await either_rows.ask() for _ in range(2)]
     await either_rows.set(lost, **lapsed(either_rows.harness.resources.db))

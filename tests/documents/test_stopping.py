@@ -23,6 +23,7 @@ from app.jobs.ledger import Ledger
 from app.jobs.runner import Stop
 from app.jobs.worker import Worker
 from app.resources import Resources
+from tests.databases import on_postgresql_and_when_there_is_time_on_sqlite
 from tests.documents.papers import (
     ALICE,
     BOB,
@@ -50,6 +51,7 @@ def path(tmp_path: Path) -> Path:
     return make_pdf(tmp_path / "a.pdf", PAGES)
 
 
+@on_postgresql_and_when_there_is_time_on_sqlite
 async def test_a_killed_worker_leaves_every_step_and_doubles_no_page(
     resources: Resources, tmp_path: Path
 ) -> None:

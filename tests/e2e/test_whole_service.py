@@ -25,8 +25,13 @@ DEPLOYMENTS = [("postgresql", "arq"), ("postgresql", "database"), ("sqlite", "da
 ROUTES = {"test_a_kind_goes_to_the_queue_that_it_is_routed_to": "ingest_extract=reading"}
 LEASE = 3
 
-pytestmark = pytest.mark.parametrize(
+everywhere = pytest.mark.parametrize(
     ("database_url", "engine"), DEPLOYMENTS, indirect=["database_url"]
+)
+in_production_and_when_there_is_time_elsewhere = pytest.mark.parametrize(
+    ("database_url", "engine"),
+    [DEPLOYMENTS[0], *(pytest.param(*each, marks=pytest.mark.long) for each in DEPLOYMENTS[1:])],
+    indirect=["database_url"],
 )
 
 
@@ -126,6 +131,7 @@ async def upload(http: httpx.AsyncClient, path: Path) -> tuple[str, str]:
     return answer.json()["document_id"], answer.json()["job_id"]
 
 
+@in_production_and_when_there_is_time_elsewhere
 async def test_a_worker_killed_in_the_middle_of_a_large_document(
     service: Service, http: httpx.AsyncClient, engine: str, tmp_path: Path
 ) -> None:
@@ -160,6 +166,7 @@ async def test_a_worker_killed_in_the_middle_of_a_large_document(
     assert [event["kind"] for event in events].count("recovered") == 1
 
 
+@everywhere
 async def test_curl_as_in_the_readme(
     service: Service, http: httpx.AsyncClient, engine: str, tmp_path: Path
 ) -> None:
@@ -180,6 +187,7 @@ async def test_curl_as_in_the_readme(
     assert service.call("headway", "jobs", "show", job_id, "--json")
 
 
+@in_production_and_when_there_is_time_elsewhere
 async def test_a_kind_goes_to_the_queue_that_it_is_routed_to(
     service: Service, http: httpx.AsyncClient, engine: str, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from app.documents.models import Document
 from app.resources import Resources
+from tests.databases import on_sqlite_and_when_there_is_time_on_postgresql
 from tests.documents.papers import (
     chunk_rows,
     document_of,
@@ -16,6 +17,7 @@ from tests.real.pdf_classes import FOLDER, manifest, may_end_as, needs_pdfs
 pytestmark = needs_pdfs
 
 
+@on_sqlite_and_when_there_is_time_on_postgresql
 async def test_every_file_ends_in_its_class(resources: Resources) -> None:
     jobs = harness(resources)
     ids = {entry["file"]: await keep(jobs, FOLDER / entry["file"]) for entry in manifest()}

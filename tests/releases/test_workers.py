@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeSettings
+from tests.databases import on_sqlite_and_when_there_is_time_on_postgresql
 from tests.processes import end
 from tests.releases.crew import Crew, open_crew, stopped
 from tests.releases.processes import alive_below
@@ -22,9 +23,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc"),
 ]
 
-on_sqlite_and_when_there_is_time_on_postgresql = pytest.mark.parametrize(
-    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
-)
 STUBBORN = "trap '' TERM; setsid sleep 60 & echo up; while :; do sleep 1; done"
 
 
