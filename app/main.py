@@ -44,7 +44,7 @@ class Parts:
     """What the application is made of; tests bring their own jobs and routes."""
 
     registry: Registry = field(default_factory=catalogue.registry)
-    routers: Sequence[APIRouter] = field(default_factory=lambda: getattr(catalogue, "ROUTERS", ()))
+    routers: Sequence[APIRouter] = field(default_factory=catalogue.routers)
     pending: Pending = migrate.pending
 
 
