@@ -65,6 +65,7 @@ class Feed:
         self._by_job: dict[str, set[Listener]] = {}
         self._of_all: set[Listener] = set()
         self._trail = Trail(reader)
+        self._joining = asyncio.Lock()
         self._known: dict[str, int] = {}  # what the listeners have been offered
         self._told: set[str] = set()  # jobs that the trail told of, to be read
         self._pending: set[Listener] = set()
@@ -100,9 +101,10 @@ class Feed:
         if self._closing:
             listener.close()
         if listener.job_id is None:
-            if not self._of_all:
-                await self._trail.begin()
-            self._of_all.add(listener)
+            async with self._joining:  # of two at once the second must not begin anew
+                if not self._of_all:
+                    await self._trail.begin()
+                self._of_all.add(listener)
         else:
             self._by_job.setdefault(listener.job_id, set()).add(listener)
         self._start()

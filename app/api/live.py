@@ -2,7 +2,8 @@
 
     event: job    data: the job as GET /jobs/{id} shows it; id: its version
     event: end    the job has ended and its last state was told; the stream ends
-    event: gap    (all jobs) there were more changes than can be told: read the list again
+    event: gap    (all jobs) there were more changes than can be told, or the client was away and
+                  comes back with Last-Event-ID: read the list again
 
 On connect the present state comes, of all jobs that of the active and lately ended ones; a client
 that comes back with Last-Event-ID is not told again what it knows of its one job. Then every
@@ -82,6 +83,8 @@ class _AllJobs(_Door):
         await stream.open()
         for state in found:
             stream.offer(state)
+        if _last_event_id(scope) is not None:
+            stream.missed()  # a client that comes back: what ended while it was away is in the list
         stream.pump()
 
 

@@ -1,6 +1,7 @@
 """Following the audit trails of all jobs by their running number, so that no line is missed."""
 
 import time
+from collections.abc import Sequence
 
 from app.jobs.store import changes
 from app.jobs.store.read import Reader
@@ -21,7 +22,9 @@ class Trail:
 
     async def begin(self) -> None:
         """Follow from here; numbers that are missing just below may still come."""
-        newest = await changes.newest_lines(self._reader)
+        self._begin(await changes.newest_lines(self._reader))
+
+    def _begin(self, newest: Sequence[int]) -> None:
         self._at, self._gaps = (newest[0] if newest else 0), {}
         if newest:
             self._note_gaps(newest[-1], set(newest))
@@ -29,18 +32,17 @@ class Trail:
     async def news(self) -> tuple[set[str], bool]:
         """The jobs of new lines, and whether that is all: what was too much is left out."""
         found = await changes.lines_after(self._reader, self._at, self._gaps, _LINES)
+        newest = await changes.newest_lines(self._reader) if len(found) >= _LINES else []
+        # From here on nothing can fail: what was read is told.
         numbers = {seq for seq, _job in found}
         for seq in numbers & self._gaps.keys():
             del self._gaps[seq]
         before, self._at = self._at, max(self._at, max(numbers, default=0))
         self._note_gaps(before + 1, numbers)
-        complete = True
-        if len(found) >= _LINES:
-            newest = await changes.newest_lines(self._reader)
-            if newest and newest[0] - self._at > _BEHIND:
-                await self.begin()
-                complete = False
-        return {job for _seq, job in found}, complete
+        behind = bool(newest) and newest[0] - self._at > _BEHIND
+        if behind:
+            self._begin(newest)
+        return {job for _seq, job in found}, not behind
 
     def _note_gaps(self, first: int, present: set[int]) -> None:
         """Expect the numbers from `first` up to here that are not among `present`."""

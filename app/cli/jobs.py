@@ -15,7 +15,7 @@ from app.cli.errors import CANCELLED, FAILED, UNREACHABLE, explain
 from app.cli.output import JsonFlag, console, emit, moment, print_table, quiet, table
 from app.cli.progress import Board, board, follow, items, pace
 from app.core import loops
-from app.core.errors import NotFound, Unavailable
+from app.core.errors import NotFound, TooMany, Unavailable
 from app.jobs.states import JobStatus
 from app.settings import Settings, load_settings
 
@@ -167,7 +167,7 @@ def retry(job_id: _JobId, as_json: JsonFlag = False) -> None:
 async def _until_ended(jobs: Jobs, job_id: UUID, shown: Board, as_json: bool) -> int:
     try:
         job = await follow(jobs, job_id, shown)
-    except (NotFound, Unavailable) as error:
+    except (NotFound, TooMany, Unavailable) as error:
         print(f"headway: {job_id}: {explain(error)[0]}", file=console(stderr=True).file)
         return UNREACHABLE
     if as_json:

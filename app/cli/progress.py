@@ -65,7 +65,7 @@ async def follow(jobs: Jobs, job_id: UUID, shown: Board) -> Job:
             if time.monotonic() - heard > _PATIENCE_SECONDS:
                 raise
             await asyncio.sleep(error.retry_after or 0.5)
-            with suppress(Unavailable):  # what has changed meanwhile; and it may be gone
+            with suppress(Unavailable, TooMany):  # what has changed meanwhile; and it may be gone
                 await jobs.one(job_id)
                 heard = time.monotonic()
     return seen.job

@@ -180,6 +180,16 @@ async def test_all_jobs_of_the_caller_and_no_others(
         }
 
 
+async def test_who_comes_back_to_all_jobs_is_told_to_read_the_list_again(
+    api: Api, ann: httpx.AsyncClient
+) -> None:
+    await ask(ann)
+    async with following(api, ann, "/jobs/stream", **{"last-event-id": "1"}) as stream:
+        kinds = [event.kind for _ in range(2) if (event := await stream.next()) is not None]
+
+    assert kinds == ["job", "gap"]
+
+
 async def test_steps_of_running_jobs_are_seen_by_who_watches_all(
     api: Api, ann: httpx.AsyncClient
 ) -> None:
