@@ -77,6 +77,7 @@ class Database:
         `application` is how PostgreSQL's own views name the connections.
         """
         self.url = database_url(url)
+        self._turn = threading.Lock()  # to take the writer's lock of SQLite
         self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
@@ -96,13 +97,13 @@ class Database:
         self.engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", self._prepare_sqlite)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self.engine.sync_engine, "begin", self._begin_sqlite)
             event.listen(self.engine.sync_engine, "invalidate", _undo_sqlite)
         else:
             event.listen(self.engine.sync_engine, "checkout", _replace_lost)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         dsn = "" if self.is_sqlite else asyncpg_dsn(self.url)
-        self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn, application)
+        self.hot: PostgresTrips | SqliteTrips = hot_path(self.url, dsn, application, self._turn)
 
     @property
     def safe_url(self) -> str:
@@ -182,6 +183,15 @@ class Database:
         prepare(connection)
         self._opened.add(connection.driver_connection)
 
+    def _begin_sqlite(self, connection: Any) -> None:
+        lite = connection.connection.dbapi_connection
+        if connection.get_execution_options().get("headway_read", False):
+            lite.run_async(lambda raw: raw.execute_fetchall("BEGIN"))
+        else:  # aiosqlite has no public way to run a function in the connection's thread
+            lite.run_async(
+                lambda raw: raw._execute(take_writer_lock, raw._conn, self._turn)  # noqa: SLF001
+            )
+
     async def close(self) -> None:
         """Return every connection. The object is unusable afterwards."""
         await self.hot.close()
@@ -257,14 +267,6 @@ def _undo_sqlite(connection: Any, _record: Any, _error: Any) -> None:
         with suppress(ValueError):  # it is closed already
             connection.run_async(lambda raw: raw.rollback())
             connection.run_async(lambda raw: raw.close())
-
-
-def _begin_sqlite(connection: Any) -> None:
-    lite = connection.connection.dbapi_connection
-    if connection.get_execution_options().get("headway_read", False):
-        lite.run_async(lambda raw: raw.execute_fetchall("BEGIN"))
-    else:  # aiosqlite has no public way to run a function in the connection's thread
-        lite.run_async(lambda raw: raw._execute(take_writer_lock, raw._conn))  # noqa: SLF001
 
 
 def _dumps(value: Any) -> str:

@@ -7,6 +7,7 @@ of its own with one transaction in it. SQLAlchemy's session costs three to five 
 import asyncio
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -78,8 +79,9 @@ class PostgresTrips:
 class SqliteTrips:
     """Transactions in one hop to a thread that owns a connection."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, turn: threading.Lock) -> None:
+        """`turn` is that of all who write to this file in this process."""
+        self._path, self._turn = path, turn
         self._connections: dict[bool, sqlite3.Connection] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
@@ -100,7 +102,7 @@ class SqliteTrips:
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         connection = self._connection(durable)
-        take_writer_lock(connection)
+        take_writer_lock(connection, self._turn)
         try:
             result = work(connection)
         except BaseException:
@@ -125,10 +127,12 @@ async def _leave_as_it_is(_connection: object) -> None:
     """Asyncpg would send four statements after each of ours."""
 
 
-def hot_path(url: URL, dsn: str, application: str) -> PostgresTrips | SqliteTrips:
+def hot_path(
+    url: URL, dsn: str, application: str, turn: threading.Lock
+) -> PostgresTrips | SqliteTrips:
     """The hot path to the database at `url`; nothing is opened before its first use."""
     if url.get_backend_name() == "sqlite":
-        return SqliteTrips(url.database or ":memory:")
+        return SqliteTrips(url.database or ":memory:", turn)
     return PostgresTrips(dsn, application)
 
 

@@ -1,6 +1,7 @@
 """A connection to SQLite: how it is set up, and how it comes by the writer's lock."""
 
 import sqlite3
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -33,22 +34,26 @@ def prepare(connection: Any) -> None:
     connection.create_function("headway_fold_foreign", 1, fold_foreign, deterministic=True)
 
 
-def take_writer_lock(connection: sqlite3.Connection) -> None:
+def take_writer_lock(connection: sqlite3.Connection, turn: threading.Lock) -> None:
     """BEGIN IMMEDIATE, and wait for it up to BUSY_SECONDS.
 
     SQLite's own wait looks ten times a second in the end, and a busy writer's pauses are much
     shorter: beside one that never rests, a write took 2.5 s in the middle and not rarely gave
-    up; with a look every millisecond 9 ms.
+    up; with a look every millisecond 9 ms. `turn` is that of the process: one of its threads
+    looks at a time, since each look takes the interpreter from whoever holds the lock.
 
     Raises:
         sqlite3.OperationalError: "database is locked", after that time.
     """
     deadline = time.monotonic() + BUSY_SECONDS
+    if not turn.acquire(timeout=BUSY_SECONDS):
+        raise sqlite3.OperationalError("database is locked")
     connection.execute("PRAGMA busy_timeout=0")
     try:
         while not _begun(connection, last=time.monotonic() > deadline):
             time.sleep(_LOOK_SECONDS)  # noqa: TID251 -- in the connection's own thread
     finally:
+        turn.release()
         connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
 
 
