@@ -95,6 +95,7 @@ class Hit(NamedTuple):
     document_id: UUID | None = None
     page_number: int | None = None
     person: str | None = None  # who said it, or whose it is
+    row: int | None = None  # of the domain's table, while `id`, `title` and `text` are not fetched
 
     @property
     def place(self) -> tuple[str, UUID, int | None]:

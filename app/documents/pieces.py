@@ -10,6 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.documents.chunks import number_of
 
 CANDIDATES = 250  # chunks whose text is ranked
@@ -17,6 +20,10 @@ SAMPLED = 1_000  # chunks in a sample
 SAMPLE_SECONDS = 300.0  # that a sample serves
 _LEAST_RARE = 3  # pieces that are asked for, however common
 _K1, _B = 1.2, 0.75  # of BM25, as FTS5 has them
+_HASH_BITS = 16
+
+Numbers = NDArray[np.int64]
+Codes = NDArray[np.uint64]
 
 
 class Sample(NamedTuple):
@@ -68,15 +75,42 @@ def rare(pieces: Sequence[str], sample: Sample) -> list[str]:
 
 def bm25(texts: Sequence[str], pieces: Sequence[str], sample: Sample) -> list[float]:
     """The score of each text. Source: Robertson and Zaragoza, 2009, section 3.4.3."""
+    if not texts or not pieces:
+        return [0.0] * len(texts)
     low = [own.lower() for own in texts]
-    mean = sum(map(len, low)) / max(1, len(low))
-    weights = [(piece, sample.idf(piece)) for piece in pieces]
-    scores = []
-    for own in low:
-        room = _K1 * (1 - _B + _B * len(own) / mean)
-        score = 0.0
-        for piece, weight in weights:
-            if times := own.count(piece):
-                score += weight * times * (_K1 + 1) / (times + room)
-        scores.append(score)
-    return scores
+    lengths = np.fromiter(map(len, low), np.int64, len(low))
+    weights = np.array([sample.idf(piece) for piece in pieces])
+    times = _times(low, lengths, pieces)
+    room = _K1 * (1 - _B + _B * lengths / max(1.0, lengths.mean()))
+    scores = times * (_K1 + 1) / (times + room[:, None]) @ weights
+    return [float(score) for score in scores]
+
+
+def _times(texts: Sequence[str], lengths: Numbers, pieces: Sequence[str]) -> Numbers:
+    """How often each text has each piece: a row for each text.
+
+    All texts at once, as numbers: asking each text for each piece took three times as long.
+    """
+    found = _codes("".join(f"{own}\0\0" for own in texts))  # so no piece lies across two texts
+    wanted = _codes("".join(pieces))[::3]
+    order = np.argsort(wanted)
+    some = np.zeros(1 << _HASH_BITS, np.bool_)
+    some[_hashed(wanted)] = True
+    places = np.flatnonzero(some[_hashed(found)])  # a tenth of them, and few that are none
+    which = np.searchsorted(wanted, found[places], sorter=order).clip(max=len(wanted) - 1)
+    right = wanted[order[which]] == found[places]
+    places, which = places[right], order[which[right]]
+    text = np.searchsorted(np.cumsum(lengths + 2), places, side="right")
+    cells = np.bincount(text * len(pieces) + which, minlength=len(texts) * len(pieces))
+    return cells.reshape(len(texts), len(pieces))
+
+
+def _codes(text: str) -> Codes:
+    """Every three characters in a row as one number: 21 bits for each."""
+    letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    return (letters[:-2] << np.uint64(42)) | (letters[1:-1] << np.uint64(21)) | letters[2:]
+
+
+def _hashed(codes: Codes) -> Codes:
+    """A few bits of each number, well mixed (Fibonacci hashing)."""
+    return (codes * np.uint64(0x9E37_79B9_7F4A_7C15)) >> np.uint64(64 - _HASH_BITS)

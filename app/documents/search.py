@@ -2,14 +2,15 @@
 
 By words: their stems, English ones where there is a choice. By pieces: every three characters in a
 row, which needs no spaces and forgives endings. By meaning: vectors, unless the question is in a
-language that the model does not know. Dead generations and other people's documents are left out
-by the statements that find.
+language that the model does not know (`app.search` sees to that). Dead generations and other
+people's documents are left out by the statements that find; texts are fetched of what is shown.
 """
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.db import fetch, on_sqlite
 from app.core.errors import AppError
 from app.core.folding import is_single
-from app.core.language import is_english
 from app.core.search import NOTHING, Asked, Found, Hit, Term
 from app.documents import find_postgresql, find_sqlite
 from app.documents.chunks import SPACE
@@ -56,8 +56,8 @@ _ASKING = frozenset(
 )
 
 
-_HITS = """
-SELECT c.seq, c.id, c.title, c.text, c.document_id, c.page_number, d.filename, d.created_at
+_ROWS = """
+SELECT c.seq, c.id, c.title, c.text, d.filename, d.created_at
 FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.seq IN ({listed})
 """
 
@@ -69,7 +69,7 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
         return None if asked.backup_id is None else NOTHING
     database = find_sqlite if on_sqlite(session) else find_postgresql
     matches = await database.by_words(session, asked, terms)
-    return await _found(session, asked, matches)
+    return _found(asked, matches)
 
 
 async def by_pieces(_resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
@@ -83,20 +83,17 @@ async def by_pieces(_resources: Resources, session: AsyncSession, asked: Asked) 
     database = find_sqlite if on_sqlite(session) else find_postgresql
     matches = await database.by_pieces(session, asked, pieces[:_MOST_PIECES])
     least = _LEAST_SHARE * matches[0].score if matches else 0.0
-    return await _found(session, asked, [each for each in matches if each.score >= least])
+    return _found(asked, [each for each in matches if each.score >= least])
 
 
 async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
     """Pages whose vectors are near the question's.
 
-    None when the model does not know the question's language and was not asked for by name, when
-    it does not answer, and while documents are embedded anew for another model.
+    None when the model does not answer, and while documents are embedded anew for another one.
     """
     embedder = resources.embedder
     if asked.backup_id is not None:
         return NOTHING
-    if embedder.language == "en" and asked.mode != "semantic" and not is_english(asked.text):
-        return None
     space = await spaces.space(session, SPACE)
     if space.model_id is None:
         return None
@@ -109,7 +106,7 @@ async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) 
         return None
     database = find_sqlite if on_sqlite(session) else find_postgresql
     matches = await database.by_meaning(resources.db, session, asked, space, vector)
-    return await _found(session, asked, matches)
+    return _found(asked, matches)
 
 
 def _telling(terms: Iterable[Term]) -> list[Term]:
@@ -119,34 +116,55 @@ def _telling(terms: Iterable[Term]) -> list[Term]:
     return telling or found
 
 
-async def _found(session: AsyncSession, asked: Asked, matches: Iterable[Match]) -> Found:
-    """The best pages, each by the best of its chunks, with their texts."""
+async def with_texts(session: AsyncSession, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits, with what was left out of those on documents until it was clear which are shown.
+
+    A chunk that has gone meanwhile is left out.
+    """
+    seqs = [hit.row for hit in hits if hit.row is not None]
+    rows = await _rows(session, seqs) if seqs else {}
+    return [
+        hit if hit.row is None else hit._replace(**rows[hit.row])
+        for hit in hits
+        if hit.row is None or hit.row in rows
+    ]
+
+
+def _found(asked: Asked, matches: Iterable[Match]) -> Found:
+    """The best pages, each by the best of its chunks, still without their texts."""
     pages: dict[tuple[UUID, int], Match] = {}
     for match in matches:
         pages.setdefault((match.document_id, match.page_number), match)
     best = list(pages.values())[: max(asked.best, DEPTH)]
-    hits = await _hits(session, best)
-    return Found([hits[match.seq] for match in best if match.seq in hits], len(pages))
+    return Found([_hit(match) for match in best], len(pages))
 
 
-async def _hits(session: AsyncSession, matches: list[Match]) -> dict[int, Hit]:
-    """By the chunk's number. One that has gone meanwhile is left out."""
-    seqs: object = [match.seq for match in matches]
+def _hit(match: Match) -> Hit:
+    return Hit(
+        KIND,
+        match.document_id,
+        None,
+        "",
+        match.score,
+        document_id=match.document_id,
+        page_number=match.page_number,
+        row=match.seq,
+    )
+
+
+async def _rows(session: AsyncSession, seqs: object) -> dict[int, dict[str, Any]]:
+    """Id, title, text and time of chunks, by their number."""
     sqlite = on_sqlite(session)
     listed = "SELECT unnest(CAST(:seqs AS bigint[]))"
     if sqlite:
         listed, seqs = "SELECT value FROM json_each(:seqs)", json.dumps(seqs)
-    scores = {match.seq: match.score for match in matches}
     return {
-        row[0]: Hit(
-            KIND,
-            UUID(str(row[1])),
-            row[2] or row[6],
-            row[3],
-            scores[row[0]],
-            datetime.fromisoformat(row[7]) if sqlite else row[7],
-            document_id=UUID(str(row[4])),
-            page_number=row[5],
-        )
-        for row in await fetch(session, _HITS.format(listed=listed), {"seqs": seqs})
+        row[0]: {
+            "id": UUID(str(row[1])),
+            "title": row[2] or row[4],
+            "text": row[3],
+            "timestamp": datetime.fromisoformat(row[5]) if sqlite else row[5],
+            "row": None,
+        }
+        for row in await fetch(session, _ROWS.format(listed=listed), {"seqs": seqs})
     }

@@ -49,6 +49,11 @@ async def model_id(session: AsyncSession, identity: Identity) -> int:
     return made
 
 
+async def any_model(session: AsyncSession) -> bool:
+    """Whether anything was ever embedded here."""
+    return bool(await fetch(session, "SELECT 1 FROM embedding_models LIMIT 1", {}))
+
+
 _SPACE = """
 SELECT s.live_model_id, m.key, m.dimension, s.version FROM vector_spaces AS s
 LEFT JOIN embedding_models AS m ON m.id = s.live_model_id WHERE s.name = :name

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.columns import Id, UtcDateTime
 from app.core.db import on_sqlite
 from app.core.errors import AppError
-from app.core.language import is_english
 from app.core.search import NOTHING, Asked, Found, Hit
 from app.core.vectors import to_text
 from app.embedding.models import EmbeddingModel
@@ -70,14 +69,11 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
 async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
     """Notes whose vectors by the model that is set are nearest to the question's.
 
-    None when the model does not know the question's language and was not asked for by name, when
-    it does not answer, and when it has embedded nothing yet.
+    None when the model does not answer, and when it has embedded nothing yet.
     """
     if _elsewhere(asked):
         return NOTHING
     embedder = resources.embedder
-    if embedder.language == "en" and asked.mode != "semantic" and not is_english(asked.text):
-        return None
     try:
         key = (await embedder.identity()).key
         model = await session.scalar(select(EmbeddingModel.id).where(EmbeddingModel.key == key))

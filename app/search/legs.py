@@ -1,13 +1,18 @@
 """What is asked when somebody searches: one leg per domain and way of searching."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups import search as artifacts
+from app.core.language import is_english
 from app.core.search import Asked, Found
 from app.documents import search as documents
+from app.embedding import Embedder, spaces
+from app.embedding.once import embedded_once
 from app.notes import search as notes
 from app.resources import Resources
 from app.search.fusion import fuse
@@ -40,17 +45,42 @@ LEGS: Sequence[Leg] = (
 
 async def ask_all(resources: Resources, session: AsyncSession, asked: Asked) -> tuple[Found, str]:
     """What everything that can be searched has found together, and the mode that it really was."""
-    legs = _chosen(asked.mode, asked.kinds)
-    answers = [(leg, await leg.find(resources, session, asked)) for leg in legs]
+    legs = _chosen(resources.embedder, asked)
+    async with _embedding(resources, session, asked, legs) as lent:
+        answers = [(leg, await leg.find(lent, session, asked)) for leg in legs]
     spoke = [(leg, answer) for leg, answer in answers if answer is not None]
     found = fuse([(leg.kinds, answer) for leg, answer in spoke], asked.best)
-    return found, _used(asked.mode, [leg for leg, _ in spoke])
+    shown = await documents.with_texts(session, found.hits)
+    return found._replace(hits=shown), _used(asked.mode, [leg for leg, _ in spoke])
 
 
-def _chosen(mode: str, kinds: frozenset[str] | None) -> list[Leg]:
-    """The legs of a search; of a mode that no leg has, none."""
-    able = [leg for leg in LEGS if kinds is None or leg.kinds & kinds]
-    return [leg for leg in able if mode in ("hybrid", leg.mode)]
+def _chosen(embedder: Embedder, asked: Asked) -> list[Leg]:
+    """The legs of a search; of a mode that no leg has, none.
+
+    A model that knows English alone is asked for the meaning of English, and of whatever else
+    somebody wants to hear it about by name.
+    """
+    able = [leg for leg in LEGS if asked.kinds is None or leg.kinds & asked.kinds]
+    modes = {asked.mode} if asked.mode != "hybrid" else {"keyword", "semantic"}
+    if asked.mode == "hybrid" and embedder.language == "en" and not is_english(asked.text):
+        modes = {"keyword"}
+    return [leg for leg in able if leg.mode in modes]
+
+
+@asynccontextmanager
+async def _embedding(
+    resources: Resources, session: AsyncSession, asked: Asked, legs: Sequence[Leg]
+) -> AsyncGenerator[Resources]:
+    """The resources, with a question that is being embedded if any leg may want that.
+
+    Where nothing was ever embedded no model is loaded for it.
+    """
+    semantic = any(leg.mode == "semantic" for leg in legs)
+    if not semantic or asked.backup_id is not None or not await spaces.any_model(session):
+        yield resources
+        return
+    async with embedded_once(resources.embedder, asked.text) as embedder:
+        yield replace(resources, embedder=embedder)
 
 
 def _used(mode: str, spoke: Sequence[Leg]) -> str:
