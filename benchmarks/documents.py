@@ -154,24 +154,23 @@ async def search(kind: str, folder: Path, counts: list[int]) -> None:
     async with database(kind, folder) as resources:
         stored = 0
         for count in counts:
+            began = time.monotonic()
             while stored < count:
                 stored += await _fill(resources, dice, words, stored)
-            if not resources.db.is_sqlite:
-                async with resources.db.transaction() as session:
-                    await session.execute(text("ANALYZE"))
+            await _index(resources)
+            print(f"{kind:11} {stored:7,} chunks after {time.monotonic() - began:.0f} s")
             await _ask(resources, kind, stored, dice, words)
 
 
 async def _fill(resources: Resources, dice: random.Random, words: list[str], number: int) -> int:
     """One more document of some 1,000 chunks, as `ingest_index` would have left it."""
-
     identity = await resources.embedder.identity()
     async with resources.db.transaction() as session:
         document = await store.add(session, OWNER, f"{number}.pdf", Blob(f"{number:064x}", 1, b""))
         assert document is not None
         generation = await generations.begin(session, document.id, 1, f"Report {number}")
         model_id = await spaces.model_id(session, identity)
-        await spaces.make_index(session, "chunk_embeddings", model_id, identity.dimension)
+        await spaces.drop_index(session, "chunk_embeddings", model_id)  # filling it takes longer
         await spaces.first_goes_live(session, chunks.SPACE, model_id)
         pieces = [
             piece
@@ -190,6 +189,16 @@ async def _fill(resources: Resources, dice: random.Random, words: list[str], num
         await store.change(session, document.id, **values)
         await spaces.changed(session, chunks.SPACE)
     return len(pieces)
+
+
+async def _index(resources: Resources) -> None:
+    """The index over the vectors, and what PostgreSQL's planner knows."""
+    identity = await resources.embedder.identity()
+    async with resources.db.transaction() as session:
+        model_id = await spaces.model_id(session, identity)
+        await spaces.make_index(session, "chunk_embeddings", model_id, identity.dimension)
+        if not resources.db.is_sqlite:
+            await session.execute(text("ANALYZE"))
 
 
 async def _ask(

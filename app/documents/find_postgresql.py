@@ -58,27 +58,56 @@ SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
   set_config('hnsw.ef_search', '200', true)
 """
 _SAMPLE = """
-SELECT piece, count(*) FROM (
-  SELECT pieces FROM chunks TABLESAMPLE BERNOULLI ({percent}) LIMIT {most}
-) AS sampled, unnest(sampled.pieces || CAST(NULL AS integer)) AS piece GROUP BY piece
-"""  # the NULL counts the chunks
+WITH sampled AS MATERIALIZED (
+  SELECT pieces, words FROM chunks TABLESAMPLE BERNOULLI ({percent}) LIMIT {most}
+)
+SELECT piece, NULL, count(*) FROM sampled, unnest(pieces) AS piece GROUP BY piece
+UNION ALL
+SELECT NULL, stem, count(*) FROM sampled, unnest(tsvector_to_array(words)) AS stem GROUP BY stem
+UNION ALL
+SELECT NULL, NULL, count(*) FROM sampled
+"""
+_STEMS = """
+SELECT tsvector_to_array(to_tsvector('headway', said))
+FROM unnest(CAST(:said AS text[])) WITH ORDINALITY AS asked (said, place) ORDER BY place
+"""
 
 _RANKED_AGAIN = 400  # chunks
 _REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
 
 
 async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -> list[Match]:
-    """Chunks that have some of the terms."""
-    meant = " | ".join(map(tsquery_of, terms))
+    """Chunks that have some of the terms.
+
+    Of a common word the index gives half of the table, so it is asked for the rarest terms first;
+    the others count for what those have found, unless that is too little.
+    """
+    sample = await _sample(session)
+    common = await _common(session, sample, terms)
+    weights = [sample.weight(having) for having in common]
+    rarest = _enough(terms, [having * sample.in_all for having in common])
+    found = await _ranked(session, asked, rarest, terms, weights)
+    if len(found) < _RANKED_AGAIN and len(rarest) < len(terms):
+        found = await _ranked(session, asked, terms, terms, weights)
+    return found
+
+
+async def _ranked(
+    session: AsyncSession,
+    asked: Asked,
+    some: Sequence[Term],
+    terms: Sequence[Term],
+    weights: Sequence[float],
+) -> list[Match]:
+    """The best chunks that have `some` of the terms, in the order of all of them."""
+    meant = " | ".join(map(tsquery_of, some))
     if asked.query.without:
         refused = " | ".join(map(tsquery_of, asked.query.without))
         meant = f"({meant}) & !({refused})"
-    sample = await _sample(session)
     sql = _WORDS.format(live=LIVE, narrowed=narrowed(asked))
     given: dict[str, Any] = values(asked, as_text=False)
     given |= {"meant": meant, "most": _RANKED_AGAIN}
-    given |= {"terms": list(map(tsquery_of, terms))}
-    given |= {"weights": [sample.weight(" " + " ".join(term.words)) for term in terms]}
+    given |= {"terms": list(map(tsquery_of, terms)), "weights": list(weights)}
     return [Match(*row) for row in await fetch(session, sql, given)]
 
 
@@ -110,6 +139,27 @@ async def by_meaning(
     return [Match(*row) for row in await fetch(session, sql, given)]
 
 
+async def _common(session: AsyncSession, sample: Sample, terms: Sequence[Term]) -> list[float]:
+    """How many chunks of the sample have each term."""
+    rows = await fetch(session, _STEMS, {"said": [" ".join(term.words) for term in terms]})
+    return [
+        sample.common_stems(stems, prefix=term.prefix)
+        for term, (stems,) in zip(terms, rows, strict=True)
+    ]
+
+
+def _enough(terms: Sequence[Term], expected: Sequence[float]) -> list[Term]:
+    """The rarest terms, as many as promise `MATCHES` chunks."""
+    chosen: list[Term] = []
+    promised = 0.0
+    for place in sorted(range(len(terms)), key=expected.__getitem__):
+        if promised >= MATCHES:
+            break
+        chosen.append(terms[place])
+        promised += expected[place]
+    return chosen
+
+
 async def _sample(session: AsyncSession) -> Sample:
     """The sample of this database; a new one when the last is old."""
     engine = session.get_bind()
@@ -118,9 +168,10 @@ async def _sample(session: AsyncSession) -> Sample:
         ((seq,),) = await fetch(session, "SELECT coalesce(max(seq), 0) FROM chunks", {})
         percent = min(100.0, 200 * SAMPLED / max(1, seq))
         rows = await fetch(session, _SAMPLE.format(percent=percent, most=SAMPLED), {})
-        having = {row[0]: row[1] for row in rows if row[0] is not None}
-        kept = Sample.of(sum(row[1] for row in rows if row[0] is None), having, seq)
-        _samples[engine] = kept
+        pieces = {piece: count for piece, _, count in rows if piece is not None}
+        stems = {stem: count for _, stem, count in rows if stem is not None}
+        chunks = sum(count for piece, stem, count in rows if piece is None and stem is None)
+        kept = _samples[engine] = Sample.of(chunks, pieces, seq, stems)
     return kept
 
 

@@ -33,12 +33,19 @@ class Sample(NamedTuple):
     having: Mapping[int, int]  # of them, by the piece's number
     in_all: float  # chunks of the table for each one of the sample
     until: float  # by the monotonic clock
+    stems: Mapping[str, int]  # chunks having a stem, where the index of words has no idea of that
 
     @classmethod
-    def of(cls, chunks: int, having: Mapping[int, int], whole: int) -> "Sample":
+    def of(
+        cls,
+        chunks: int,
+        having: Mapping[int, int],
+        whole: int,
+        stems: Mapping[str, int] | None = None,
+    ) -> "Sample":
         """A sample out of `whole` chunks."""
         until = time.monotonic() + SAMPLE_SECONDS
-        return cls(max(1, chunks), having, max(1.0, whole / max(1, chunks)), until)
+        return cls(max(1, chunks), having, max(1.0, whole / max(1, chunks)), until, stems or {})
 
     @property
     def stale(self) -> bool:
@@ -49,14 +56,21 @@ class Sample(NamedTuple):
         """How many chunks of the sample have a piece; one that none has may still be somewhere."""
         return self.having.get(number_of(piece), 0) or 0.5 / self.in_all
 
-    def weight(self, phrase: str) -> float:
-        """How much it tells that a text has `phrase`: its idf, as its rarest piece has it."""
-        found = (phrase[place : place + 3] for place in range(len(phrase) - 2))
-        return self.idf(min(found, key=self.common, default=phrase))
+    def common_stems(self, stems: Sequence[str], *, prefix: bool) -> float:
+        """How many chunks of the sample have all of these stems, at most; the last maybe longer."""
+        counts: list[float] = [self.stems.get(stem, 0) for stem in stems]
+        if prefix and stems:
+            begins = (count for stem, count in self.stems.items() if stem.startswith(stems[-1]))
+            counts[-1] = sum(begins)
+        return min(counts, default=0) or 0.5 / self.in_all
 
     def idf(self, piece: str) -> float:
         """BM25's weight of a piece."""
-        has = min(self.common(piece), self.chunks)
+        return self.weight(self.common(piece))
+
+    def weight(self, having: float) -> float:
+        """BM25's weight of what so many chunks of the sample have."""
+        has = min(having, self.chunks)
         return math.log(1 + (self.chunks - has + 0.5) / (has + 0.5))
 
 
