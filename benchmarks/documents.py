@@ -1,11 +1,12 @@
 """Documents end to end: reading, cutting, embedding and searching, in figures.
 
-    python -m benchmarks.documents ingest [--pages N]        one PDF through both jobs
+    python -m benchmarks.documents ingest [--pages N | --file PDF]   one PDF through both jobs
     python -m benchmarks.documents model                     the model alone: the limit of ingest
     python -m benchmarks.documents search [--chunks N ...]   how long a question takes
 
 On SQLite and on a PostgreSQL of its own. Texts are made of English words at random; the vectors of
-`search` are made up too, in clusters, because only their number matters here.
+`search` are made up too, in clusters, because only their number matters here. Those of the
+questions are real.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import text
+from tokenizers import Tokenizer
 
 import app.catalogue  # noqa: F401 -- every model is in the metadata
 from app.blobs import Blob
@@ -36,7 +38,7 @@ from app.documents import chunking, chunks, generations, store
 from app.documents.chunking import chunks_of
 from app.documents.jobs import extract_document, index_document
 from app.documents.sample import make_pdf
-from app.embedding import Identity, Language, spaces
+from app.embedding import Identity, Language, packaged, spaces
 from app.embedding.local import LocalEmbedder
 from app.embedding.vectors import Vectors, unit_rows
 from app.jobs.engines.inline import run_all
@@ -109,11 +111,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
         yield resources
 
 
-async def ingest(kind: str, folder: Path, pages: int) -> None:
+async def ingest(kind: str, folder: Path, pages: int, file: Path | None = None) -> None:
     """One PDF through both jobs, without a model and with the real one; the same text again."""
     dice = random.Random(1)
     words = vocabulary(dice)
-    path = make_pdf(folder / "a.pdf", [prose(dice, words, 230) for _ in range(pages)])
+    path = file or make_pdf(folder / "a.pdf", [prose(dice, words, 230) for _ in range(pages)])
     async with database(kind, folder) as resources:
         await resources.embedder.embed(["loaded"])
         for name, embedder in (("no model", NoModel()), ("MiniLM", resources.embedder)):
@@ -127,11 +129,13 @@ async def ingest(kind: str, folder: Path, pages: int) -> None:
             took = time.monotonic() - began
             async with resources.db.reading() as session:
                 document = await store.one(session, document_id, None)
+                of = (session, document_id)
+                texts = [each.text for each in await chunks.live(*of, limit=10**6, offset=0)]
             assert document.status == "ready", document.error_message
             print(
-                f"{kind:11} {name:9} {pages / took:7.0f} pages/s"
-                f" {document.chunk_count / took:7.1f} chunks/s"
-                f"   {document.chunk_count} chunks, {took:.1f} s, {_peak()} MB"
+                f"{kind:11} {name:9} {(document.page_count or 0) / took:7.0f} pages/s"
+                f" {len(texts) / took:7.1f} chunks/s   {took:.1f} s, {_peak()} MB;"
+                f" {len(texts)} chunks of {_size(texts)}"
             )
 
 
@@ -144,7 +148,8 @@ async def model(folder: Path) -> None:
         await embedder.embed(["loaded"])
         began = time.monotonic()
         await embedder.embed(texts)
-        print(f"model alone: {len(texts) / (time.monotonic() - began):.1f} chunks/s, {_peak()} MB")
+        rate = len(texts) / (time.monotonic() - began)
+        print(f"model alone: {rate:.1f} chunks/s of {_size(texts)}, {_peak()} MB")
 
 
 async def search(kind: str, folder: Path, counts: list[int]) -> None:
@@ -222,6 +227,15 @@ async def _ask(
     )
 
 
+def _size(texts: Sequence[str]) -> str:
+    """How long texts are on average, for people and for the model."""
+    tokenizer = Tokenizer.from_file(str(packaged.tokenizer_file()))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(packaged.LONGEST_TOKENS)
+    pieces = statistics.mean(len(each.ids) for each in tokenizer.encode_batch(list(texts)))
+    return f"{statistics.mean(map(len, texts)):.0f} characters, {pieces:.0f} word pieces"
+
+
 def _peak() -> int:
     """The largest this process has been, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -232,12 +246,13 @@ def main() -> None:
     asked.add_argument("what", choices=["ingest", "model", "search"])
     asked.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     asked.add_argument("--pages", type=int, default=500)
+    asked.add_argument("--file", type=Path, help="a PDF, in place of a made-up one")
     asked.add_argument("--chunks", type=int, nargs="+", default=[10_000, 100_000])
     given = asked.parse_args()
     works: list[Callable[[Path], Coroutine[Any, Any, None]]] = []
     for kind in given.database or ["sqlite", "postgresql"]:
         if given.what == "ingest":
-            works.append(lambda folder, kind=kind: ingest(kind, folder, given.pages))  # type: ignore[misc]
+            works.append(lambda folder, kind=kind: ingest(kind, folder, given.pages, given.file))  # type: ignore[misc]
         elif given.what == "search":
             works.append(lambda folder, kind=kind: search(kind, folder, given.chunks))  # type: ignore[misc]
     for work in works or [model]:
