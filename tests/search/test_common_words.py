@@ -1,0 +1,32 @@
+"""A common word is not what the index is asked for, and still finds what nothing else does."""
+
+from pathlib import Path
+
+import pytest
+
+from app.core.search import Asked, parse
+from app.documents import find_postgresql
+from app.documents import search as documents
+from app.documents.sample import make_pdf
+from app.resources import Resources
+from tests.documents.papers import ALICE, BOB, harness, keep
+
+
+async def test_rare_words_of_others_do_not_hide_ones_own_page(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_postgresql, "MATCHES", 2)
+    jobs = harness(resources)
+    await keep(jobs, make_pdf(tmp_path / "bob.pdf", ["zirconium ledger"] * 3), BOB)
+    mine = await keep(jobs, make_pdf(tmp_path / "alice.pdf", ["a ledger"] * 3), ALICE)
+    await jobs.run_all()
+
+    question = "zirconium ledger"
+    async with resources.db.reading() as session:
+        asked = Asked(parse(question), question, ALICE, 10)
+        found = await documents.by_words(resources, session, asked)
+
+    assert found is not None
+    assert [(hit.document_id, hit.page_number) for hit in found.hits] == [
+        (mine, page) for page in (1, 2, 3)
+    ]
