@@ -37,14 +37,28 @@ async def open_site(
     settings: Settings, routers: Sequence[APIRouter], jobs: Iterable[Job[Any]]
 ) -> AsyncIterator[Site]:
     known = list(jobs)
-    app = create_app(settings, parts=Parts(Registry(known), routers, _nothing_pending))
+    names = ("alice", "bob", "admin")
+    async with open_app(settings, routers, known, names, admin="admin") as (app, callers):
+        yield Site(app, JobHarness(app.state.services.resources, known), *callers)
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings,
+    routers: Sequence[APIRouter],
+    jobs: Iterable[Job[Any]],
+    names: Sequence[str],
+    *,
+    admin: str,
+) -> AsyncIterator[tuple[FastAPI, list[httpx.AsyncClient]]]:
+    """The application, and a caller for each of the names, one of which is an admin's."""
+    app = create_app(settings, parts=Parts(Registry(jobs), routers, _nothing_pending))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
-        resources: Resources = app.state.services.resources
         clients = []
-        for name in ("alice", "bob", "admin"):
-            async with resources.db.transaction() as session:
-                token = await create_token(session, name, admin=name == "admin")
+        for name in names:
+            async with app.state.services.resources.db.transaction() as session:
+                token = await create_token(session, name, admin=name == admin)
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://headway",
@@ -52,7 +66,7 @@ async def open_site(
                 timeout=60,
             )
             clients.append(await stack.enter_async_context(client))
-        yield Site(app, JobHarness(resources, known), *clients)
+        yield app, clients
 
 
 async def _nothing_pending(_db: Database) -> None:

@@ -1,7 +1,7 @@
 """The application with the routes and jobs of releases alone, an admin, a reader, and its files."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,16 @@ from uuid import UUID
 import httpx
 from fastapi import FastAPI
 
-from app.api.auth import create_token
-from app.core.db import Database
 from app.jobs.models import BackgroundJob
-from app.jobs.spec import Registry
-from app.main import Parts, create_app
+from app.jobs.spec import Job
 from app.releases.jobs import run_build, run_deployment
 from app.releases.routes import router
 from app.resources import Resources
 from app.settings import Settings
 from tests.harness import JobHarness
+from tests.site import open_app
 
+JOBS: list[Job[Any]] = [run_build, run_deployment]
 ENDED = ("succeeded", "failed")
 
 
@@ -39,7 +38,7 @@ class Site:
 
     @property
     def jobs(self) -> JobHarness:
-        return JobHarness(self.resources, [run_build, run_deployment])
+        return JobHarness(self.resources, JOBS)
 
     @property
     def data(self) -> Path:
@@ -115,22 +114,9 @@ def shell(script: str, artifacts: Any = "index.html", **more: Any) -> dict[str, 
 
 @asynccontextmanager
 async def open_site(settings: Settings) -> AsyncIterator[Site]:
-    parts = Parts(Registry([run_build, run_deployment]), [router], _nothing_pending)
-    app = create_app(settings, parts=parts)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        clients = []
-        for name in ("root", "reader"):
-            async with app.state.services.resources.db.transaction() as session:
-                token = await create_token(session, name, admin=name == "root")
-            client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app),
-                base_url="http://headway",
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=60,
-            )
-            clients.append(await stack.enter_async_context(client))
-        yield Site(app, *clients)
+    names = ("root", "reader")
+    async with open_app(settings, [router], JOBS, names, admin="root") as (app, callers):
+        yield Site(app, *callers)
 
 
 def _toml(value: Any) -> str:
@@ -142,7 +128,3 @@ def _toml(value: Any) -> str:
         escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' else c for c in value)
         return f'"{escaped}"'
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-async def _nothing_pending(_db: Database) -> None:
-    return None
