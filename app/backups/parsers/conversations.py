@@ -7,7 +7,7 @@ Source: docs/formats.md, Messages; 750 of 305,384 messages of one user had no ch
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,16 @@ class Chats:
         if chat is None and message in self._deleted:
             return self._deleted[message]
         return chat, None
+
+    def columns(self, messages: Sequence[int]) -> tuple[list[int | None], list[datetime | None]]:
+        """What `of` says of each of these messages, as two columns."""
+        chats = list(map(self._joins.first, messages))
+        deleted: list[datetime | None] = [None] * len(chats)
+        if None in chats and self._deleted:
+            for place, message in enumerate(messages):
+                if chats[place] is None:
+                    chats[place], deleted[place] = self._deleted.get(message, (None, None))
+        return chats, deleted
 
     def conversations(self, reactions: set[int]) -> tuple[int, list[Conversation]]:
         """How many messages there are, and the chats with their numbers.

@@ -4,6 +4,7 @@ Source: docs/formats.md, Messages (a message may have no chat, or two; attachmen
 """
 
 from array import array
+from collections.abc import Iterable
 
 _SPARE = 1_000_000  # rowids above the number of rows before a plain array would waste memory
 
@@ -42,6 +43,11 @@ class Joins:
             values.append(self._values[place])
             place = self._next[place]
         return values[::-1]
+
+    def among(self, messages: Iterable[int]) -> dict[int, list[int]]:
+        """Everything joined to these messages; those with nothing are left out."""
+        heads, last = self._heads, self._last
+        return {one: self.of(one) for one in messages if one <= last and heads[one]}
 
     def first(self, message: int) -> int | None:
         """What was joined to `message` first."""

@@ -25,9 +25,12 @@ KINDS = (
 
 
 class RawMessage(NamedTuple):
-    """One row: the rowid, then the columns wanted. SQLite ignores the case of their names."""
+    """The rowid, then the columns wanted, of one row; or of a batch, each as a tuple of cells.
 
-    rowid: int
+    SQLite ignores the case of their names.
+    """
+
+    rowid: Any
     guid: Any
     text: Any
     attributedbody: Any

@@ -9,31 +9,26 @@ Source: docs/formats.md, Messages.
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.attachments import Attachments
+from app.backups.parsers.cells import int_of, text_of
 from app.backups.parsers.conversations import Chats, Handles
 from app.backups.parsers.errors import UnsupportedSchema
+from app.backups.parsers.message_columns import Columns, in_order, sparse
 from app.backups.parsers.message_joins import Joins
-from app.backups.parsers.message_kinds import RawMessage, effect_of, event_of, is_link, kind_of
-from app.backups.parsers.message_plists import Summary, read_link, read_summary
+from app.backups.parsers.message_kinds import RawMessage, effect_of
 from app.backups.parsers.message_records import Attachment, Conversation, Message
 from app.backups.parsers.reactions import Reactions, is_reaction
-from app.backups.parsers.source import Source, Table
-from app.backups.parsers.typedstream import ATTACHMENT, TRANSCRIPTION, read, text_of
-from app.backups.parsers.unarchiver import TypedStreamError
+from app.backups.parsers.source import Row, Source, Table
 
 SOURCE = "messages"  # the logical name of the database
 BATCH = 5000  # rows read at once: 5 MiB, and 50 ms between two looks at the outside
 
-_PLACEHOLDERS = "\ufffc\ufffd"
-_NOTHING_EDITED = Summary([], None, unsent=False)
-
-
 _TABLE = Table("message", RawMessage._fields[1:])
+_ASSOCIATION = RawMessage._fields.index("associated_message_type")
 _ATTACHED = Table("message_attachment_join", ("message_id", "attachment_id"))
 
 
@@ -100,82 +95,80 @@ class Messages:
                     break
         self._source.lost.pop(_TABLE.name, None)  # the passes before this one met the same damage
         for rows in self._source.scan(_TABLE, after=after, batch=batch):
-            raws = [raw for raw in map(RawMessage._make, rows) if not self._is_reaction(raw)]
-            joined = {raw.rowid: ids for raw in raws if (ids := self._attached.of(raw.rowid))}
-            files = self.attachments.fetch(one for ids in joined.values() for one in ids)
-            messages = [self._message(raw, joined.get(raw.rowid), files) for raw in raws]
-            self._tally(messages)
-            yield Batch(messages, rows[-1][0])
+            kept = self._without_reactions(rows)
+            yield Batch(self._messages(Columns(kept)) if kept else [], rows[-1][0])
 
-    def _is_reaction(self, raw: RawMessage) -> bool:
-        if not is_reaction(raw.associated_message_type):
-            return False
-        self.reactions.add_aimless(raw.rowid)
-        return True
+    def _without_reactions(self, rows: list[Row]) -> list[Row]:
+        kept = []
+        for row in rows:
+            if row[_ASSOCIATION] and is_reaction(row[_ASSOCIATION]):
+                self.reactions.add_aimless(row[0])
+            else:
+                kept.append(row)
+        return kept
 
-    def _message(
-        self, raw: RawMessage, joined: list[int] | None, files: dict[int, Attachment]
-    ) -> Message:
-        guid = raw.guid if raw.guid and type(raw.guid) is str else f"message-{raw.rowid}"
-        chat, deleted_at = self.chats.of(raw.rowid)
-        attachments = [files[one] for one in joined if one in files] if joined else []
-        if len(attachments) > 1:
-            attachments = _in_order(attachments, raw.attributedbody)
-        summary = _NOTHING_EDITED
-        if raw.date_edited or raw.date_retracted:
-            summary = read_summary(raw.message_summary_info)
-        text = self._text(raw, summary)
-        unsent = summary.unsent or bool(raw.date_retracted and not text)
-        return Message(
+    def _messages(self, columns: Columns) -> list[Message]:
+        raw = columns.raw
+        guids, files = columns.guids(), self._files(raw)
+        chats, deleted = self.chats.columns(raw.rowid)
+        texts = columns.texts()
+        unsent = columns.unsent(texts)
+        whose = (raw.is_from_me, raw.handle_id, raw.destination_caller_id, raw.account)
+        fields = (
             raw.rowid,
-            guid,
-            chat,
-            from_apple(raw.date),
-            bool(raw.is_from_me),
-            self._handles.sender(
-                raw.is_from_me, raw.handle_id, raw.destination_caller_id, raw.account
-            ),
-            raw.service if type(raw.service) is str else None,
-            kind_of(raw, has_files=bool(attachments)),
-            None if unsent else text,
-            raw.subject if raw.subject and type(raw.subject) is str else None,
-            _reply(raw.thread_originator_guid),
-            _edited_at(raw, summary, unsent=unsent),
-            summary.edits,
+            guids,
+            chats,
+            map(from_apple, raw.date),
+            map(bool, raw.is_from_me),
+            map(self._handles.sender, *whose),
+            (one if type(one) is str else None for one in raw.service),
+            columns.kinds(files),
+            [None if gone else text for gone, text in zip(unsent, texts, strict=True)],
+            sparse(raw.subject, text_of),
+            sparse(raw.thread_originator_guid, _reply),
+            columns.edited_at(unsent),
+            columns.edits(),
             unsent,
-            deleted_at,
-            effect_of(raw.expressive_send_style_id),
-            raw.error if raw.error and type(raw.error) is int else None,
-            self.reactions.take(guid),
-            attachments,
-            event_of(raw, self._handles.get) if raw.item_type else None,
-            read_link(raw.payload_data) if raw.payload_data and is_link(raw) else None,
+            deleted,
+            sparse(raw.expressive_send_style_id, effect_of),
+            sparse(raw.error, int_of),
+            self.reactions.take(guids),
+            [files.get(place) or [] for place in columns.places],
+            columns.events(self._handles.get),
+            columns.links(),
         )
+        messages = list(map(Message._make, zip(*fields, strict=True)))
+        self.counts["text_from_body"] += columns.from_body
+        self._tally(messages)
+        return messages
 
-    def _text(self, raw: RawMessage, summary: Summary) -> str | None:
-        text, body = raw.text, raw.attributedbody
-        if (not text or type(text) is not str) and type(body) is bytes:
-            text = text_of(body)
-            self.counts["text_from_body"] += bool(text)
-        if not text or type(text) is not str:
-            text = summary.current
-        if text and not text.strip(_PLACEHOLDERS):
-            text = _transcription(body) if raw.is_audio_message else None
-        return text or None
+    def _files(self, raw: RawMessage) -> dict[int, list[Attachment]]:
+        """The attachments of the messages that have some, by place in the batch."""
+        joined = self._attached.among(raw.rowid)
+        known = self.attachments.fetch(one for ids in joined.values() for one in ids)
+        files = {}
+        for place, rowid in enumerate(raw.rowid) if joined else ():
+            if rowid in joined:
+                found = [known[one] for one in joined[rowid] if one in known]
+                files[place] = in_order(found, raw.attributedbody[place])
+        return files
 
     def _tally(self, messages: list[Message]) -> None:
         counts = self.counts
-        counts.update(message.kind for message in messages)
+        counts.update([one.kind for one in messages])
         counts["messages"] += len(messages)
         counts["edited"] += sum(1 for one in messages if one.edits)
-        counts["unsent"] += sum(one.unsent for one in messages)
-        counts["replies"] += sum(1 for one in messages if one.reply_to_guid)
-        counts["effects"] += sum(1 for one in messages if one.effect)
-        counts["deleted"] += sum(1 for one in messages if one.deleted_at)
-        counts["failed"] += sum(1 for one in messages if one.error_code)
-        counts["without_conversation"] += sum(1 for one in messages if one.conversation_id is None)
-        counts["attachments"] += sum(len(one.attachments) for one in messages)
-        counts["reactions"] += sum(len(one.reactions) for one in messages)
+        counts["unsent"] += sum([one.unsent for one in messages])
+        counts["attachments"] += sum([len(one.attachments) for one in messages])
+        counts["reactions"] += sum([len(one.reactions) for one in messages])
+        for name, column in (
+            ("replies", [one.reply_to_guid for one in messages]),
+            ("effects", [one.effect for one in messages]),
+            ("deleted", [one.deleted_at for one in messages]),
+            ("failed", [one.error_code for one in messages]),
+        ):
+            counts[name] += len(column) - column.count(None)
+        counts["without_conversation"] += [one.conversation_id for one in messages].count(None)
 
 
 def _check_schema(source: Source) -> None:
@@ -191,31 +184,3 @@ def _check_schema(source: Source) -> None:
 def _reply(originator: object) -> str | None:
     """The guid of the message at the root of the thread, whose part is written before a slash."""
     return originator.rpartition("/")[2] or None if isinstance(originator, str) else None
-
-
-def _edited_at(raw: RawMessage, summary: Summary, *, unsent: bool) -> datetime | None:
-    """When the text was last changed. Taking a message back sets the column too."""
-    if unsent and not summary.edits:
-        return None
-    return from_apple(raw.date_edited)
-
-
-def _in_order(attachments: list[Attachment], body: object) -> list[Attachment]:
-    """Attachments in the order of the parts; as joined where the body does not tell."""
-    if type(body) is not bytes or ATTACHMENT.encode() not in body:
-        return attachments
-    try:
-        parts = read(body).attachments()
-    except TypedStreamError:
-        return attachments
-    places = {guid: place for place, (_, guid) in enumerate(parts)}
-    return sorted(attachments, key=lambda one: places.get(one.guid or "", len(places)))
-
-
-def _transcription(body: object) -> str | None:
-    if type(body) is not bytes or TRANSCRIPTION.encode() not in body:
-        return None
-    try:
-        return read(body).transcription()
-    except TypedStreamError:
-        return None

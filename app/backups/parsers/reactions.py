@@ -96,10 +96,10 @@ class Reactions:
             self.rowids.add(rowid)
             self._aimless += 1
 
-    def take(self, guid: str) -> list[Reaction]:
-        """The reactions that stand on a message, oldest first, and forget them."""
-        tapbacks = self._by_target.pop(guid, None)
-        return _standing(tapbacks) if tapbacks else []
+    def take(self, guids: Iterable[str]) -> list[list[Reaction]]:
+        """The reactions that stand on each of these messages, oldest first, and forget them."""
+        aims = self._by_target
+        return [_standing(aims.pop(guid)) if guid in aims else [] for guid in guids]
 
     def forget(self, guids: Iterable[str]) -> None:
         """Drop the reactions on messages that were handed out in an earlier run."""
