@@ -119,40 +119,46 @@ class DomainRun:
         sqlite = self._ctx.resources.db.is_sqlite
         return self.domain.maker(self._backup_id, generation, directory, sqlite=sqlite)
 
-    async def _add(self, records: list[Any], rowid: int, lost: int) -> None:
-        before, maker = self._begun, self._maker
-        assert maker is not None
+    async def _add(self, records: msgspec.Raw, rowid: int, lost: int) -> None:
+        before = self._begun
         with without_collector():
-            written = maker.items(records)
+            count, written = self._rows(records)
         async with self._ctx.step(stage=self.domain.name) as step:
             await store.hold(step.session, self._backup_id)
             await write(step.session, written)
-            step.advance(len(records), failed=lost)
+            step.advance(count, failed=lost)
             after = msgspec.structs.replace(
                 before,
                 rowid=rowid,
                 counts=_counted(self.domain, before.counts, written),
-                processed=before.processed + len(records),
+                processed=before.processed + count,
                 lost=before.lost + lost,
             )
             self.keep(step, after)
+
+    def _rows(self, raw: msgspec.Raw) -> tuple[int, Written]:
+        """The rows of a frame, and of how many records they are."""
+        assert self._maker is not None
+        records = self.domain.frames.records(raw)
+        return len(records), self._maker.items(records)
 
     async def _end(self, given: list[dict[str, Any]], lost_now: int) -> None:
         begun = self._begun
         warnings = _warnings(begun, given, lost_now)
         async with self._ctx.step(stage=f"{self.domain.name}: search") as step:
             self.keep(step, msgspec.structs.replace(begun, read=True, warnings=warnings))
-            if not self._ctx.resources.db.is_sqlite:
-                await self._analyze(step)
 
-    async def _analyze(self, step: Step) -> None:
+    async def _analyze(self) -> None:
         """Tell PostgreSQL what it has been given: it would plan for a table of one row."""
-        for model, name in self.domain.counts.items():
-            if self._begun.counts[name] > _MANY:
-                await step.session.execute(text(f"ANALYZE {model.__tablename__}"))
+        async with self._ctx.step(stage=f"{self.domain.name}: search") as step:
+            for model, name in self.domain.counts.items():
+                if self._begun.counts[name] > _MANY:
+                    await step.session.execute(text(f"ANALYZE {model.__tablename__}"))
 
     async def feed(self) -> None:
         """Fill the search index from what was read, a batch per step."""
+        if not self._ctx.resources.db.is_sqlite:
+            await self._analyze()
         last: int | None = 0
         while last is not None:
             before = self._begun

@@ -1,8 +1,13 @@
 """One way to fold text, in Python and in each database."""
 
+import re
+import unicodedata
+from functools import cache
+
 import pytest
 from sqlalchemy import text
 
+from app.core import folding
 from app.core.db import Database
 from app.core.folding import fold, fold_foreign, words
 
@@ -16,6 +21,10 @@ TEXTS = [
     "ﬁne ﬂow ½ Ⅷ",
     "O'Neil and O\u2019Neil",
     "Ελλάδα",
+    "がぎぐ ｶﾞ",
+    "שָׁלוֹם",
+    "नमस्ते क़लम",
+    "a-b=c\nd'e ❤️ 東京 ≠",
     "",
 ]
 
@@ -45,3 +54,26 @@ def test_plain_text_needs_no_folding() -> None:
 
 def words_of(folded: str | None) -> list[str]:
     return (folded or "").lower().split()
+
+
+def test_what_the_database_does_not_take_apart_would_stay_as_it_is() -> None:
+    for character in characters(folding._STABLE):
+        assert unicodedata.normalize("NFKD", character) == character
+        assert not unicodedata.combining(character)
+        assert character not in joined()
+    for character in characters(folding._SIMPLE):
+        plain = re.sub(f"[{folding._MARKS}]", "", unicodedata.normalize("NFKD", character))
+        assert not joined().intersection(plain)
+
+
+def characters(ranges: str) -> list[str]:
+    return [one for one in map(chr, range(0x110000)) if re.match(f"[{ranges}]", one)]
+
+
+@cache
+def joined() -> set[str]:
+    """Characters that NFC joins with the one before them, but for the marks, which are gone."""
+    pairs = (unicodedata.decomposition(chr(one)).split() for one in range(0x110000))
+    seconds = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and "<" not in pair[0]}
+    jamo = {chr(one) for one in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    return {one for one in seconds | jamo if not re.match(f"[{folding._MARKS}]", one)}

@@ -14,7 +14,6 @@ import msgspec
 from app.core.processes import Refused
 
 A = TypeVar("A")
-R = TypeVar("R")
 
 
 class Head(msgspec.Struct, Generic[A], tag="head", array_like=True):
@@ -23,10 +22,10 @@ class Head(msgspec.Struct, Generic[A], tag="head", array_like=True):
     about: A
 
 
-class Records(msgspec.Struct, Generic[R], tag="records", array_like=True):
+class Records(msgspec.Struct, tag="records", array_like=True):
     """Records in rowid order; going on after `last_rowid` gives the rest."""
 
-    records: list[R]
+    records: msgspec.Raw  # see `Frames.records`
     last_rowid: int
     lost: int  # rows that damage has hidden in this run so far
 
@@ -49,7 +48,7 @@ class About(msgspec.Struct):
     total: int
 
 
-Frame = Head[Any] | Records[Any] | End
+Frame = Head[Any] | Records | End
 
 
 class Frames:
@@ -57,27 +56,43 @@ class Frames:
 
     def __init__(self, about: Any, record: Any) -> None:
         """`about` and `record` are the types of what the head and the records hold."""
-        self._decode = msgspec.msgpack.Decoder(Head[about] | Records[record] | End).decode
+        self._decode = msgspec.msgpack.Decoder(Head[about] | Records | End).decode
+        self._decode_records = msgspec.msgpack.Decoder(list[record]).decode
 
     def decode(self, frame: bytes) -> Frame:
-        """One frame of the child.
+        """One frame of the child, its records still as they came.
 
         Raises:
             Refused: it is none.
         """
-        try:
-            with without_collector():
-                found: Frame = self._decode(frame)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Refused("The process that read the database sent something else.") from error
+        with _refusing():
+            found: Frame = self._decode(frame)
         return found
+
+    def records(self, raw: msgspec.Raw) -> list[Any]:
+        """The records of a frame. Whoever makes rows of them does well to drop them at once.
+
+        Raises:
+            Refused: they are none.
+        """
+        with _refusing():
+            found: list[Any] = self._decode_records(raw)
+        return found
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
+    try:
+        yield
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused("The process that read the database sent something else.") from error
 
 
 @contextmanager
 def without_collector() -> Generator[None]:
     """Make many objects at once, without a search for cycles among them every 700.
 
-    Must not be held over an `await`.
+    Must not be held over an `await`. What is dropped before the end is never searched at all.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -14,12 +14,13 @@ from app.backups.rows.making import Maker, Rows, Written, as_json, spoken, wired
 
 Time = datetime | None
 Text = str | None
-Reactions = list[tuple[str, Text, Text, bool, Time]]
-Files = list[tuple[Text, Text, Text, int | None, Text, bool | None, bool]]
+# Tuples, because most are empty: there is one empty tuple, and every empty list is another one.
+Reactions = tuple[tuple[str, Text, Text, bool, Time], ...]
+Files = tuple[tuple[Text, Text, Text, int | None, Text, bool | None, bool], ...]
 ConversationRecord = tuple[int, str, Text, bool, Text, list[str], int, Time, Text]
 MessageRecord = tuple[
     int, str, int | None, Time, bool, Text, Text, str, Text, Text, Text, Time,
-    list[tuple[str, Time]], bool, Time, Text, int | None, Reactions, Files,
+    tuple[tuple[str, Time], ...], bool, Time, Text, int | None, Reactions, Files,
     tuple[str, Text, Text] | None, tuple[Text, Text, Text] | None,
 ]  # fmt: skip
 
