@@ -18,6 +18,8 @@ from app.backups.reading_artifacts import READERS
 
 READS = {"messages": read_messages, **READERS}
 
+_FRAMES_PER_SWEEP = 8
+
 _encode = msgspec.msgpack.Encoder().encode
 _begun: dict[str, tuple[dict[str, Any], Iterator[Any]]] = {}
 
@@ -60,6 +62,7 @@ def _read(name: str, request: dict[str, Any]) -> Iterator[bytes]:
         tempfile.tempdir = request["room"]
         frames = READS[name](request)
     gc.disable()  # a third of the time would go into looking for garbage in what is alive
-    for frame in frames:
+    for number, frame in enumerate(frames, 1):
         yield _encode(frame)
-        gc.collect(0)  # what one frame has left behind, so that nothing piles up
+        if number % _FRAMES_PER_SWEEP == 0:
+            gc.collect(0)  # what the frames have left behind, so that nothing piles up

@@ -42,6 +42,7 @@ CODE_OF_UNEXPECTED = "child_error"
 _OPEN_FILES = 64
 _STACK_BYTES = 256 * 1024  # of the watching thread; the default of 8 MiB would count as memory
 _PR_SET_PDEATHSIG = 1
+_PIPE_BYTES = 2**20  # what Linux lets everybody have: a frame of a megabyte need not wait
 _OOM_FIRST = b"1000"  # when the whole machine is out of memory, this process goes, not the worker
 
 Function = Callable[[dict[str, Any]], Iterator[Any]]
@@ -71,7 +72,17 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    _widen(replies)
     return os.fdopen(requests, "rb"), os.fdopen(replies, "wb")
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold more, where the system can: with 64 KiB both ends mostly wait."""
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415 -- POSIX only
+
+        with suppress(OSError):  # a user may have many pipes; then this one stays as it is
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _limit(memory_bytes: int) -> None:

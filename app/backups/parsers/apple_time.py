@@ -12,6 +12,8 @@ _NANOSECONDS_FROM = 10**11  # as seconds this would be the year 5170, so it must
 _EARLIEST_S = int((datetime(1600, 1, 1, tzinfo=UTC) - EPOCH).total_seconds())
 _LATEST_S = int((datetime(2200, 1, 1, tzinfo=UTC) - EPOCH).total_seconds())
 
+_LATEST_NS = _LATEST_S * 1_000_000_000
+
 
 def from_apple(stamp: object) -> datetime | None:
     """Convert an Apple timestamp, whichever unit it is in.
@@ -27,13 +29,11 @@ def from_apple(stamp: object) -> datetime | None:
     if not stamp:
         return None
     if type(stamp) is int:
-        if -_NANOSECONDS_FROM <= stamp <= _NANOSECONDS_FROM:
-            seconds, micros = stamp, 0
-        else:
-            seconds, nanos = divmod(stamp, 1_000_000_000)
-            micros = nanos // 1000
-            if seconds < 0:  # iOS 11 and later, and nothing of 1708, is told in nanoseconds
-                return None
+        if _NANOSECONDS_FROM < stamp < _LATEST_NS:  # nearly every time there is
+            return EPOCH + timedelta(0, 0, stamp // 1000)
+        if not -_NANOSECONDS_FROM <= stamp <= _NANOSECONDS_FROM:
+            return None  # iOS 11 and later, and nothing of 1708, is told in nanoseconds
+        seconds, micros = stamp, 0
     elif type(stamp) is float:
         scaled = stamp / 1e9 if abs(stamp) > _NANOSECONDS_FROM else stamp
         if not _EARLIEST_S <= scaled < _LATEST_S:  # also refuses NaN and the infinities
