@@ -25,6 +25,8 @@ LIMITS = Limits(
     seconds_in_all=3 * 3600,
 )
 
+_CLOSED = frozenset({"encrypted", "wrong_password"})  # of the last try only
+
 
 class IndexBackup(JobArgs, kind="backup_index"):
     """Read what a backup holds into the tables."""
@@ -84,8 +86,8 @@ async def index_backup(ctx: JobContext, args: IndexBackup) -> dict[str, Any]:
     with private_folder(settings.data_dir / "scratch") as room:
         async with ChildPool("app.backups.child:answer", LIMITS) as pool:
             request = {"do": "look", "room": str(room), "password": await ctx.secret(), **real}
-            looked = await _look(ctx, backup.id, pool, request)
-            await _describe(ctx, backup.id, looked)
+            looked = await _look(ctx, backup, pool, request)
+            await _describe(ctx, backup, looked)
             run = BackupRun(ctx, backup.id, pool, looked)
             counts = await run.run()
     return {
@@ -118,7 +120,7 @@ async def _backup(ctx: JobContext, backup_id: UUID) -> Backup:
 
 
 async def _look(
-    ctx: JobContext, backup_id: UUID, pool: ChildPool, request: dict[str, Any]
+    ctx: JobContext, backup: Backup, pool: ChildPool, request: dict[str, Any]
 ) -> dict[str, Any]:
     """Look into the backup; one that cannot be looked into says so in its warnings."""
     try:
@@ -128,14 +130,15 @@ async def _look(
             error = unless_of_the_input(error)
         facts: dict[str, Any] = {"encrypted": True} if error.code == "wrong_password" else {}
         warning = {"code": error.code, "artifact": None, "detail": str(error)}
+        facts["warnings"] = _beside_what_is_live(backup, [warning])
         async with ctx.step(stage="opening") as step:
-            await store.hold(step.session, backup_id)
-            await store.describe(step.session, backup_id, facts | {"warnings": [warning]})
+            await store.hold(step.session, backup.id)
+            await store.describe(step.session, backup.id, facts)
         raise error from None
     return looked
 
 
-async def _describe(ctx: JobContext, backup_id: UUID, looked: dict[str, Any]) -> None:
+async def _describe(ctx: JobContext, backup: Backup, looked: dict[str, Any]) -> None:
     """Write down whose phone this is; an encrypted backup goes no further without its password.
 
     Raises:
@@ -146,10 +149,19 @@ async def _describe(ctx: JobContext, backup_id: UUID, looked: dict[str, Any]) ->
     names = ("device", "ios_version", "udid", "backed_up_at", "encrypted")
     facts = {name: looked[name] for name in names}
     async with ctx.step(stage="opening") as step:
-        await store.hold(step.session, backup_id)
+        await store.hold(step.session, backup.id)
         if locked:
             warning = {"code": "encrypted", "artifact": None, "detail": detail}
-            facts["warnings"] = [*looked["warnings"], warning]
-        await store.describe(step.session, backup_id, facts)
+            facts["warnings"] = _beside_what_is_live(backup, [*looked["warnings"], warning])
+        await store.describe(step.session, backup.id, facts)
     if locked:
         raise Invalid(detail, code="encrypted")
+
+
+def _beside_what_is_live(backup: Backup, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The warnings of a run that comes to nothing: those of what readers still see stay."""
+    if backup.indexed_at is None:
+        return new
+    told = _CLOSED | {one["code"] for one in new}
+    kept = (one for one in backup.warnings if one["artifact"] or one["code"] not in told)
+    return [*kept, *new]

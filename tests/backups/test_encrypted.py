@@ -4,11 +4,13 @@ import asyncio
 import plistlib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import select, text
 
+from app.backups import store
 from app.backups.keybag import Keys
 from app.backups.manifest import BackupFolder
 from app.backups.parsers.errors import Corrupt, WrongPassword
@@ -99,6 +101,26 @@ async def test_without_it_the_job_ends_with_a_word(
     again = await ada.post(f"/backups/{posted['backup_id']}/index", json={"password": PASSWORD})
     await site.house.jobs.run_all()
     assert (await site.house.jobs.row(again.json()["job_id"])).status == "completed"
+
+
+async def test_a_wrong_password_later_leaves_the_warnings_of_what_is_live(site: Site) -> None:
+    ada = await site.user("ada")
+    posted = await post(site, ada, locked(site), password=PASSWORD)
+    await site.house.jobs.run_all()
+    url = f"/backups/{posted['backup_id']}"
+    live = [
+        {"code": "damaged", "artifact": "notes", "detail": "salvaged 3 of 4 notes"},
+        {"code": "interrupted_backup", "artifact": None, "detail": "not finished"},
+    ]
+    async with site.house.resources.db.transaction() as session:
+        await store.describe(session, UUID(posted["backup_id"]), {"warnings": live})
+
+    for code, body in (("wrong_password", {"password": "guess"}), ("encrypted", {})) * 2:
+        assert (await ada.post(f"{url}/index", json=body)).status_code == 202
+        await site.house.jobs.run_all()
+
+        told = (await ada.get(url)).json()["warnings"]
+        assert [one["code"] for one in told] == ["damaged", "interrupted_backup", code]
 
 
 async def test_a_job_that_is_cancelled_before_it_runs_takes_the_password_with_it(

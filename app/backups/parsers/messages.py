@@ -10,7 +10,7 @@ Source: docs/formats.md, Messages.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.attachments import Attachments
@@ -154,21 +154,19 @@ class Messages:
         return files
 
     def _tally(self, messages: list[Message]) -> None:
-        counts = self.counts
-        counts.update([one.kind for one in messages])
-        counts["messages"] += len(messages)
-        counts["edited"] += sum(1 for one in messages if one.edits)
-        counts["unsent"] += sum([one.unsent for one in messages])
-        counts["attachments"] += sum([len(one.attachments) for one in messages])
-        counts["reactions"] += sum([len(one.reactions) for one in messages])
-        for name, column in (
-            ("replies", [one.reply_to_guid for one in messages]),
-            ("effects", [one.effect for one in messages]),
-            ("deleted", [one.deleted_at for one in messages]),
-            ("failed", [one.error_code for one in messages]),
-        ):
-            counts[name] += len(column) - column.count(None)
-        counts["without_conversation"] += [one.conversation_id for one in messages].count(None)
+        columns: Any = Message._make(zip(*messages, strict=True))  # each a tuple of cells
+        counts, many = self.counts, len(messages)
+        counts.update(columns.kind)
+        counts["messages"] += many
+        counts["edited"] += sum(map(bool, columns.edits))
+        counts["unsent"] += sum(columns.unsent)
+        counts["replies"] += many - columns.reply_to_guid.count(None)
+        counts["effects"] += many - columns.effect.count(None)
+        counts["deleted"] += many - columns.deleted_at.count(None)
+        counts["failed"] += many - columns.error_code.count(None)
+        counts["without_conversation"] += columns.conversation_id.count(None)
+        counts["attachments"] += sum(map(len, columns.attachments))
+        counts["reactions"] += sum(map(len, columns.reactions))
 
 
 def _check_schema(source: Source) -> None:
