@@ -5,20 +5,13 @@ from dataclasses import dataclass
 
 from app.backups import feeding, people
 from app.backups.feeding import Feed
-from app.backups.item_models import (
-    BackupNote,
-    CalendarEvent,
-    CalendarSheet,
-    Contact,
-    Message,
-    MessageAttachment,
-    MessageConversation,
-    PhotoAsset,
-    Table,
-    WhatsAppAttachment,
-    WhatsAppChat,
-    WhatsAppMessage,
-)
+from app.backups.items.base import Table
+from app.backups.items.calendar import CalendarEvent, CalendarSheet
+from app.backups.items.contacts import Contact
+from app.backups.items.messages import Message, MessageAttachment, MessageConversation
+from app.backups.items.notes import BackupNote
+from app.backups.items.photos import PhotoAsset
+from app.backups.items.whatsapp import WhatsAppAttachment, WhatsAppChat, WhatsAppMessage
 from app.backups.rows import calendar, contacts, messages, notes, photos, whatsapp
 from app.backups.rows.frames import Frames
 from app.backups.rows.making import Maker

@@ -22,17 +22,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.backups.item_models import (
-    BackupNote,
-    CalendarEvent,
-    Contact,
-    Item,
-    Message,
-    MessageConversation,
-    PhotoAsset,
-    WhatsAppChat,
-    WhatsAppMessage,
-)
+from app.backups.items.base import Item
+from app.backups.items.calendar import CalendarEvent
+from app.backups.items.contacts import Contact
+from app.backups.items.messages import Message, MessageConversation
+from app.backups.items.notes import BackupNote
+from app.backups.items.photos import PhotoAsset
+from app.backups.items.whatsapp import WhatsAppChat, WhatsAppMessage
 from app.backups.models import ArtifactSearchIndex
 from app.core.db import on_sqlite
 

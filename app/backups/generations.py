@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, delete, select, tuple_, upda
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.backups.item_models import Table
+from app.backups.items.base import Table
 from app.backups.models import ArtifactSearchIndex, BackupArtifact
 from app.core.db import Base, on_sqlite
 from app.core.errors import Conflict

@@ -13,21 +13,13 @@ from sqlalchemy import ColumnElement, RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups import generations, views
-from app.backups.item_models import (
-    BackupNote,
-    CalendarEvent,
-    CalendarSheet,
-    Contact,
-    File,
-    Item,
-    Message,
-    MessageAttachment,
-    MessageConversation,
-    PhotoAsset,
-    WhatsAppAttachment,
-    WhatsAppChat,
-    WhatsAppMessage,
-)
+from app.backups.items.base import File, Item
+from app.backups.items.calendar import CalendarEvent, CalendarSheet
+from app.backups.items.contacts import Contact
+from app.backups.items.messages import Message, MessageAttachment, MessageConversation
+from app.backups.items.notes import BackupNote
+from app.backups.items.photos import PhotoAsset
+from app.backups.items.whatsapp import WhatsAppAttachment, WhatsAppChat, WhatsAppMessage
 from app.backups.views import Ids, View
 
 Rows = Sequence[RowMapping]

@@ -1,6 +1,6 @@
 """The tables of backups: the backups themselves, what is live of each, and the search index.
 
-What is indexed from a backup is in the tables of `item_models`.
+What is indexed from a backup is in the tables of `app.backups.items`.
 """
 
 from datetime import datetime
@@ -86,7 +86,7 @@ class BackupArtifact(Base):
 class ArtifactSearchIndex(Base):
     """One item of a backup as search sees it, whatever it is.
 
-    Filled from the tables of `item_models` when those of a generation are whole, so that the text
+    Filled from the tables of `app.backups.items` when those of a generation are whole, so that the text
     index does not slow their loading down. Text holds no reactions, no U+FFFC and no HTML.
     """
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups import generations
-from app.backups.item_models import Contact
+from app.backups.items.contacts import Contact
 
 DOMAIN = "contacts"
 _SHORTEST = 7  # digits of a number without its area code

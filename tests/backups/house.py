@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from app.backups import generations, store
 from app.backups.domain_run import DomainRun
 from app.backups.domains import DOMAINS, TABLES
-from app.backups.item_models import Message
+from app.backups.items.messages import Message
 from app.backups.jobs import IndexBackup, index_backup, purge_backup
 from app.backups.manifest import LOGICAL_FILES, compute_file_id
 from app.backups.models import ArtifactSearchIndex, Backup

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app.backups import domain_run, generations, listing
 from app.backups.domain_run import DomainRun
-from app.backups.item_models import Message, MessageAttachment, MessageConversation
+from app.backups.items.messages import Message, MessageAttachment, MessageConversation
 from app.backups.jobs import IndexBackup
 from app.backups.models import BackupArtifact
 from app.backups.sample import make_backup

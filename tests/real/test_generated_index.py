@@ -16,7 +16,9 @@ from sqlalchemy import func, select
 
 from app.backups import generations, search
 from app.backups.domains import DOMAINS
-from app.backups.item_models import Message, MessageConversation, PhotoAsset, WhatsAppMessage
+from app.backups.items.messages import Message, MessageConversation
+from app.backups.items.photos import PhotoAsset
+from app.backups.items.whatsapp import WhatsAppMessage
 from app.backups.jobs import IndexBackup
 from app.core.search import Asked, parse
 from app.resources import open_resources
@@ -26,6 +28,7 @@ from tests.conftest import MakeSettings
 TOOLS = Path(__file__).parents[3] / "shared" / "tools" / "backup_generator"
 PASSWORD = "pässword"
 SAMPLES = 40  # texts of each truth that are looked for
+EVERYTHING = 200_000  # two words are in thousands of generated texts, which have few words
 
 pytestmark = [
     pytest.mark.real,
@@ -140,7 +143,7 @@ async def find_samples(house: House, truth: dict[str, Any]) -> None:
             continue
         q = " ".join(dice.sample(known, 2))
         async with house.resources.db.reading() as session:
-            asked = Asked(parse(q), q, None, best=5_000)
+            asked = Asked(parse(q), q, None, best=EVERYTHING)
             found = await search.by_words(house.resources, session, asked)
         flat = " ".join(text.split())
         assert any(flat in " ".join(hit.text.split()) for hit in found.hits), (q, text)
@@ -178,3 +181,15 @@ async def test_large_ones_give_their_truth(house: House, tmp_path: Path, message
 
     await reproduce(house, backup_id, generated.truth)
     await find_samples(house, generated.truth)
+
+
+@pytest.mark.long
+async def test_a_large_locked_one_with_a_log_gives_its_truth(house: House, tmp_path: Path) -> None:
+    generated = Generated(tmp_path / "large", 10_000, "--wal", "0.1")
+
+    plain = await index(house, generated.folder)
+    locked = await index(house, generated.locked(), PASSWORD)
+
+    await reproduce(house, locked, generated.truth)
+    await find_samples(house, generated.truth)
+    assert await house.content(locked) == await house.content(plain)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.backups.item_models import CalendarEvent, CalendarSheet
+from app.backups.items.calendar import CalendarEvent, CalendarSheet
 from app.backups.parsers import calendar_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, Written, as_json, spoken, wired

@@ -1,6 +1,6 @@
 """Rows of the address book."""
 
-from app.backups.item_models import Contact
+from app.backups.items.contacts import Contact
 from app.backups.parsers import contact_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken

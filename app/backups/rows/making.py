@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.backups.item_models import Table
+from app.backups.items.base import Table
 from app.backups.people import Directory
 from app.core.clock import wire
 

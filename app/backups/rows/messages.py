@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.backups.item_models import Message, MessageAttachment, MessageConversation
+from app.backups.items.messages import Message, MessageAttachment, MessageConversation
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import Maker, Rows, Written, as_json, spoken, wired
 

@@ -1,6 +1,6 @@
 """Rows of the Notes app."""
 
-from app.backups.item_models import BackupNote
+from app.backups.items.notes import BackupNote
 from app.backups.parsers import note_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken

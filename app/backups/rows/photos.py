@@ -1,6 +1,6 @@
 """Rows of the photo library."""
 
-from app.backups.item_models import PhotoAsset
+from app.backups.items.photos import PhotoAsset
 from app.backups.parsers import photo_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken

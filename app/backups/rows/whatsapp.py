@@ -7,7 +7,7 @@ number. The `people` of the head say which number and name belong to which id.
 from collections.abc import Sequence
 from typing import Any
 
-from app.backups.item_models import WhatsAppAttachment, WhatsAppChat, WhatsAppMessage
+from app.backups.items.whatsapp import WhatsAppAttachment, WhatsAppChat, WhatsAppMessage
 from app.backups.parsers import whatsapp_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import Maker, Rows, Written, as_json, spoken, wired
