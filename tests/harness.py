@@ -50,8 +50,8 @@ class JobHarness:
         await self.run_all()
         return await self.row(job_id)
 
-    async def run_all(self) -> None:
-        await run_all(self.worker())
+    async def run_all(self, timeout_seconds: float = 60.0) -> None:
+        await run_all(self.worker(), timeout_seconds=timeout_seconds)
 
     async def row(self, job_id: UUID) -> BackgroundJob:
         async with self.resources.db.reading() as session:
