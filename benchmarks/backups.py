@@ -28,6 +28,7 @@ import app.catalogue  # noqa: F401 -- every model is in the metadata
 from app.backups.domains import DOMAINS
 from app.backups.jobs import IndexBackup
 from app.chaos.servers import postgres_server, scratch
+from app.core import loops
 from app.core.db import Base
 from app.jobs.models import JobEvent
 from app.resources import Resources, open_resources
@@ -70,6 +71,7 @@ async def index(house: House, backup_id: UUID) -> Run:
     with suppress(asyncio.CancelledError):
         await watch
     assert row.status == "completed", row.error_message
+    assert row.result is not None
     stages = await _stages(house.resources, row.id)
     return Run(seconds, stages, row.result["counts"], _PEAK[0])
 
@@ -188,4 +190,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    loops.run(main())  # as a worker does
