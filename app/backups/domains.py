@@ -23,22 +23,27 @@ class Domain:
 
     name: str  # logical name of the database, key of the pointer, and the job's stage
     counts: Mapping[Table, str]  # its tables, and what their rows are called in counts
-    items: str  # of those, what the job counts
-    frames: Frames
     maker: type[Maker]
     feed: Feed
-    names_people: bool  # its rows hold names out of the contacts
+    names_people: bool = False  # its rows hold names out of the contacts
+
+    @property
+    def items(self) -> str:
+        """What the job counts: the items that search finds, as they are called in `counts`."""
+        return self.counts[self.feed.table]
+
+    @property
+    def frames(self) -> Frames:
+        """What the child sends."""
+        return self.maker.frames
 
 
 DOMAINS: Sequence[Domain] = (
     Domain(  # first: the others take names from it
         name=people.DOMAIN,
         counts={Contact: "contacts"},
-        items="contacts",
-        frames=contacts.FRAMES,
         maker=contacts.ContactMaker,
         feed=feeding.CONTACTS,
-        names_people=False,
     ),
     Domain(
         name="messages",
@@ -47,8 +52,6 @@ DOMAINS: Sequence[Domain] = (
             Message: "messages",
             MessageAttachment: "message_attachments",
         },
-        items="messages",
-        frames=messages.FRAMES,
         maker=messages.MessageMaker,
         feed=feeding.MESSAGES,
         names_people=True,
@@ -60,8 +63,6 @@ DOMAINS: Sequence[Domain] = (
             WhatsAppMessage: "whatsapp_messages",
             WhatsAppAttachment: "whatsapp_attachments",
         },
-        items="whatsapp_messages",
-        frames=whatsapp.FRAMES,
         maker=whatsapp.WhatsAppMaker,
         feed=feeding.WHATSAPP,
         names_people=True,
@@ -69,29 +70,20 @@ DOMAINS: Sequence[Domain] = (
     Domain(
         name="notes",
         counts={BackupNote: "notes"},
-        items="notes",
-        frames=notes.FRAMES,
         maker=notes.NoteMaker,
         feed=feeding.NOTES,
-        names_people=False,
     ),
     Domain(
         name="calendar",
         counts={CalendarSheet: "calendars", CalendarEvent: "events"},
-        items="events",
-        frames=calendar.FRAMES,
         maker=calendar.CalendarMaker,
         feed=feeding.CALENDAR,
-        names_people=False,
     ),
     Domain(
         name="photos",
         counts={PhotoAsset: "photos"},
-        items="photos",
-        frames=photos.FRAMES,
         maker=photos.PhotoMaker,
         feed=feeding.PHOTOS,
-        names_people=False,
     ),
 )
 

@@ -15,9 +15,6 @@ class AboutCalendar(About):
     calendars: list[records.CalendarInfo]
 
 
-FRAMES = Frames(AboutCalendar, records.Event)
-
-
 def _times(moments: Sequence[Any]) -> str | None:
     return as_json([wired(moment) for moment in moments])
 
@@ -29,6 +26,7 @@ def _alarms(alarms: Sequence[Any]) -> str | None:
 class CalendarMaker(RecordMaker):
     """Makes rows of `CalendarSheet` and `CalendarEvent`."""
 
+    frames = Frames(AboutCalendar, records.Event)
     model, record = CalendarEvent, records.Event
     special = {"exdates": _times, "alarms": _alarms}
 

@@ -5,12 +5,11 @@ from app.backups.parsers import contact_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken
 
-FRAMES = Frames(About, records.Contact)
-
 
 class ContactMaker(RecordMaker):
     """Makes rows of `Contact`."""
 
+    frames = Frames(About, records.Contact)
     model, record = Contact, records.Contact
 
     @staticmethod

@@ -13,6 +13,7 @@ import msgspec
 
 from app.backups.items.base import Table
 from app.backups.people import Directory
+from app.backups.rows.frames import Frames
 from app.core.clock import wire
 
 Row = tuple[Any, ...]
@@ -24,7 +25,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Maker(ABC):
-    """Makes the rows of one generation of one backup."""
+    """Makes the rows of one generation of one backup.
+
+    Attributes:
+        frames: what the child sends of this domain.
+    """
+
+    frames: ClassVar[Frames]
 
     def __init__(
         self, backup_id: UUID, generation: int, directory: Directory, *, sqlite: bool

@@ -33,11 +33,10 @@ class AboutMessages(About):
     conversations: list[ConversationRecord]
 
 
-FRAMES = Frames(AboutMessages, MessageRecord)
-
-
 class MessageMaker(Maker):
     """Makes rows of `MessageConversation`, `Message` and `MessageAttachment`."""
+
+    frames = Frames(AboutMessages, MessageRecord)
 
     def head(self, about: AboutMessages) -> Written:
         """The chats."""

@@ -5,12 +5,11 @@ from app.backups.parsers import note_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken
 
-FRAMES = Frames(About, records.Note)
-
 
 class NoteMaker(RecordMaker):
     """Makes rows of `BackupNote`."""
 
+    frames = Frames(About, records.Note)
     model, record = BackupNote, records.Note
 
     @staticmethod

@@ -5,12 +5,11 @@ from app.backups.parsers import photo_records as records
 from app.backups.rows.frames import About, Frames
 from app.backups.rows.making import RecordMaker, spoken
 
-FRAMES = Frames(About, records.Photo)
-
 
 class PhotoMaker(RecordMaker):
     """Makes rows of `PhotoAsset`."""
 
+    frames = Frames(About, records.Photo)
     model, record = PhotoAsset, records.Photo
 
     @staticmethod

@@ -20,12 +20,10 @@ class AboutWhatsApp(About):
     people: list[records.Person]
 
 
-FRAMES = Frames(AboutWhatsApp, records.Message)
-
-
 class WhatsAppMaker(Maker):
     """Makes rows of `WhatsAppChat`, `WhatsAppMessage` and `WhatsAppAttachment`."""
 
+    frames = Frames(AboutWhatsApp, records.Message)
     names: dict[str, str | None]
 
     def head(self, about: AboutWhatsApp) -> Written:
