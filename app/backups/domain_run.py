@@ -96,7 +96,7 @@ class DomainRun:
                         await self._add(records, rowid, lost - lost_before)
                         lost_before = lost
                     case End(summary):
-                        await self._end(summary.warnings, lost_before)
+                        await self._end(summary.warnings)
         return self._begun.warnings
 
     async def _begin(self, about: Any, directory: Directory, fingerprint: str) -> None:
@@ -142,9 +142,9 @@ class DomainRun:
         records = self.domain.frames.records(raw)
         return len(records), self._maker.items(records)
 
-    async def _end(self, given: list[dict[str, Any]], lost_now: int) -> None:
+    async def _end(self, given: list[dict[str, Any]]) -> None:
         begun = self._begun
-        warnings = _warnings(begun, given, lost_now)
+        warnings = _warnings(begun, given)
         async with self._ctx.step(stage=f"{self.domain.name}: search") as step:
             self.keep(step, msgspec.structs.replace(begun, read=True, warnings=warnings))
 
@@ -220,11 +220,9 @@ def _counted(domain: Domain, counts: dict[str, int], written: Written) -> dict[s
     return {name: count + more.get(name, 0) for name, count in counts.items()}
 
 
-def _warnings(
-    progress: Progress, given: list[dict[str, Any]], lost_now: int
-) -> list[dict[str, Any]]:
-    """The child's warnings; what an earlier attempt has lost is told with them."""
-    if progress.lost == lost_now:  # there was no earlier attempt, or it met no damage
+def _warnings(progress: Progress, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The child's warnings; it knows of its own run only, and there may have been an earlier one."""
+    if not progress.lost:
         return given
     whole = progress.processed + progress.lost
     detail = f"The database is damaged: salvaged {progress.processed} of {whole} records."

@@ -35,7 +35,9 @@ from app.core.db import on_sqlite
 # Rows per step: on SQLite the writer's lock is held meanwhile, on PostgreSQL a cancel waits.
 _BATCH_SQLITE, _BATCH_POSTGRESQL = 4_000, 20_000
 
-_LONGEST = 200_000  # characters that PostgreSQL indexes: a tsvector has room for 1 MiB
+# Characters of a title and of the rest that are indexed, before folding and after it, which may
+# make many of one: a tsvector has room for 1 MiB.
+_LONGEST_HEADING, _LONGEST = 1_000, 200_000
 
 _Element = ColumnElement[Any]
 _COPIED = ("backup_id", "generation", "number", "title", "text", "person", "timestamp")
@@ -160,7 +162,9 @@ def _items(fed: Feed, *conditions: _Element) -> Subquery:
         text.label("text"),
         person.label("person"),
         fed.timestamp.label("timestamp"),
-        (literal("") if fed.chat else func.coalesce(title, "")).label("heading"),
+        (
+            literal("") if fed.chat else func.substr(func.coalesce(title, ""), 1, _LONGEST_HEADING)
+        ).label("heading"),
         func.substr(body, 1, _LONGEST).label("body"),
     ).where(*conditions)
     if fed.chat is not None:
@@ -192,10 +196,12 @@ def _sqlite_terms(items: Subquery) -> _Element:
 
 def _postgresql_terms(items: Subquery, *, headed: bool) -> _Element:
     if not headed:
-        return _vector(items.c.body)
-    named = func.setweight(_vector(items.c.heading), literal_column("'A'"))
-    return named.op("||")(_vector(items.c.body))
+        return _vector(items.c.body, _LONGEST)
+    heading = _vector(items.c.heading, _LONGEST_HEADING)
+    named = func.setweight(heading, literal_column("'A'"))
+    return named.op("||")(_vector(items.c.body, _LONGEST))
 
 
-def _vector(text: _Element) -> _Element:
-    return func.to_tsvector(literal_column("'headway'"), func.headway_fold(text))
+def _vector(text: _Element, longest: int) -> _Element:
+    folded = func.substr(func.headway_fold(text), 1, longest)
+    return func.to_tsvector(literal_column("'headway'"), folded)

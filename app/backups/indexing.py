@@ -4,6 +4,7 @@ Contacts go first. Rows of the others hold names out of them, so their fingerpri
 what the database was, and who everybody was called.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,11 @@ from app.backups.generations import Pointer
 from app.backups.people import Directory
 from app.core.columns import now
 from app.core.errors import Unavailable
+from app.core.passing import is_bad_data
 from app.core.processes import ChildDied, ChildPool, Refused
 from app.jobs.context import JobContext
+
+log = logging.getLogger("worker")
 
 _OWN = 40  # characters of a fingerprint that tell of the database; the rest tells of the names
 
@@ -105,6 +109,12 @@ class BackupRun:
             warnings = await self._index_unless_done(run, pointer, fingerprint)
         except (ChildDied, Refused) as error:
             self._failed(run, error)
+            await self._settle(run)
+        except Exception as error:
+            if not is_bad_data(error):
+                raise
+            log.warning("not stored", extra={"domain": name, "error": repr(error)[:300]})
+            self._problem(run.domain, "damaged", "It holds what cannot be stored.")
             await self._settle(run)
         else:
             self.warnings += [{"artifact": name, **one} for one in warnings]

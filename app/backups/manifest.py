@@ -61,6 +61,7 @@ ALIASES: Mapping[str, str] = {"chat.db": "messages", "sms.db": "messages"}
 
 _FILE_ID = re.compile(r"[0-9a-f]{40}")
 _PAYLOAD = 1  # Files.flags of a plain file; folders and links have no payload
+_LONGEST = 200  # characters of a name that somebody has given
 _MAX_PLIST_BYTES = 64 * 2**20  # Info.plist carries the icons of all apps: some MB
 
 
@@ -119,9 +120,7 @@ class BackupFolder:
         self.encrypted = manifest.get("IsEncrypted") is True or self._manifest_is_ciphertext()
         self.warnings: list[BackupWarning] = []
         if self.interrupted:
-            detail = (
-                f"The backup was not finished (state {state!r}): the newest items may be missing."
-            )
+            detail = f"The backup was not finished (state {_text(state) or 'unknown'}): the newest items may be missing."
             self.warnings.append(BackupWarning("interrupted_backup", None, detail))
 
     def unlock(self, password: str, room: Path) -> None:
@@ -290,7 +289,8 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _text(*candidates: object) -> str | None:
-    return next((one for one in candidates if isinstance(one, str) and one), None)
+    found = next((one for one in candidates if isinstance(one, str) and one), None)
+    return None if found is None else found.replace("\0", "")[:_LONGEST]
 
 
 def _time(*candidates: object) -> datetime | None:

@@ -40,9 +40,13 @@ def read_messages(request: dict[str, Any]) -> Iterator[Any]:
     with Source(Path(request["database"]), Path(wal) if wal else None) as source:
         messages = Messages(source, Path(folder) if folder else None)
         yield "head", {"total": messages.total, "conversations": messages.conversations}
-        after, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
-        for rows, last_rowid in messages.batches(after=after, batch=batch):
-            yield "records", rows, last_rowid, messages.lost
+        last, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
+        told = 0
+        for rows, rowid in messages.batches(after=last, batch=batch):
+            last, told = rowid, messages.lost
+            yield "records", rows, last, told
+        if messages.lost > told:  # behind the last message
+            yield "records", [], last, messages.lost
         yield "end", {"warnings": _warnings(source, messages), "counts": _counts(messages)}
 
 

@@ -97,11 +97,13 @@ def read(request: dict[str, Any], make: Callable[[Request], Reader]) -> Iterator
         wanted = Request(request, closing)
         artifact = make(wanted)
         yield "head", {"total": artifact.total, **artifact.heads}
-        after, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
-        given = 0
-        for records, last_rowid in artifact.batches(after=after, batch=batch):
-            given += len(records)
-            yield "records", records, last_rowid, artifact.lost
+        last, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
+        given = told = 0
+        for records, rowid in artifact.batches(after=last, batch=batch):
+            given, last, told = given + len(records), rowid, artifact.lost
+            yield "records", records, last, told
+        if artifact.lost > told:  # behind the last record
+            yield "records", [], last, artifact.lost
         warnings = [*wanted.warnings, *_damage(artifact, given)]
         yield "end", {"warnings": warnings, "counts": dict(artifact.counts)}
 
@@ -174,6 +176,9 @@ def _damage(artifact: Reader, given: int) -> list[dict[str, str]]:
     if artifact.lost:
         whole = given + artifact.lost
         detail = f"The database is damaged: salvaged {given} of {whole} records."
+        found.append({"code": "damaged", "detail": detail})
+    if artifact.counts["undecodable"]:
+        detail = f"The bodies of {artifact.counts['undecodable']} records cannot be read."
         found.append({"code": "damaged", "detail": detail})
     if artifact.hurt:
         where = ", ".join(artifact.hurt)

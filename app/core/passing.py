@@ -67,6 +67,14 @@ def _passing_state(state: str) -> bool:
     return state[:2] in ("08", "40", "53", "57") or state in ("25006", "25P03", "55P03")
 
 
+def is_bad_data(error: BaseException) -> bool:
+    """Whether the database does not take a value: too large, forbidden, doubled, missing."""
+    raw = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(raw, "sqlstate", None) or getattr(raw, "pgcode", None) or ""
+    own = sqlite3.IntegrityError | sqlite3.DataError | OverflowError
+    return state[:2] in ("22", "23", "54") or isinstance(raw, own)
+
+
 def is_race(error: BaseException) -> bool:
     """Whether another transaction took the same unique key or lock first: run it again."""
     raw = error.orig if isinstance(error, DBAPIError) else error

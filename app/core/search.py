@@ -49,6 +49,11 @@ class Query:
         return tuple(term for group in self.groups for term in group)
 
     @property
+    def has_words(self) -> bool:
+        """Whether there is a word to go by; scripts without spaces have none."""
+        return any(not any(map(is_single, term.words)) for term in self.wanted)
+
+    @property
     def loosened(self) -> "Query | None":
         """The query for which any of the terms is enough; None where that is no other."""
         return Query((self.wanted,), self.without) if len(self.groups) > 1 else None

@@ -47,7 +47,8 @@ _NEAREST = """
 SELECT c.seq, c.document_id, c.page_number, -e.distance AS score FROM (
   SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(:vector AS halfvec({dimension}))
     AS distance
-  FROM chunk_embeddings AS e JOIN documents AS d ON d.id = e.document_id{narrowed}
+  FROM chunk_embeddings AS e JOIN documents AS d ON d.id = e.document_id
+    AND d.indexed_generation IS NOT NULL{narrowed}
   WHERE e.model_id = {model}
   ORDER BY distance LIMIT :most
 ) AS e JOIN chunks AS c ON c.id = e.chunk_id JOIN documents AS d ON {live}
@@ -55,11 +56,13 @@ ORDER BY score DESC
 """
 _SETTINGS = """
 SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
-  set_config('hnsw.ef_search', '200', true)
+  set_config('hnsw.ef_search', '200', true),
+  set_config('hnsw.max_scan_tuples', '{most}', true)
 """
 _SAMPLE = """
 WITH sampled AS MATERIALIZED (
-  SELECT pieces, words FROM chunks TABLESAMPLE BERNOULLI ({percent}) LIMIT {most}
+  SELECT pieces, words FROM chunks TABLESAMPLE BERNOULLI ({percent})
+  ORDER BY random() LIMIT {most}
 )
 SELECT piece, NULL, count(*) FROM sampled, unnest(pieces) AS piece GROUP BY piece
 UNION ALL
@@ -73,6 +76,9 @@ FROM unnest(CAST(:said AS text[])) WITH ORDINALITY AS asked (said, place) ORDER 
 """
 
 _RANKED_AGAIN = 400  # chunks
+_PLENTY = 100  # chunks with the rarest terms, so that commoner ones need not be looked for
+# Vectors that the index is asked to go through: few of the nearest may be one owner's.
+_SCANNED, _SCANNED_OF_ONE = 20_000, 200_000
 _REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
 
 
@@ -87,8 +93,11 @@ async def by_words(session: AsyncSession, asked: Asked, terms: Sequence[Term]) -
     weights = [sample.weight(having) for having in common]
     rarest = _enough(terms, [having * sample.in_all for having in common])
     found = await _ranked(session, asked, rarest, terms, weights)
-    if len(found) < _RANKED_AGAIN and len(rarest) < len(terms):
-        found = await _ranked(session, asked, terms, terms, weights)
+    if len(found) < max(asked.best, _PLENTY) and len(rarest) < len(terms):
+        # Beside them, not in their place: of very many the rank in the index takes the shortest.
+        more = await _ranked(session, asked, terms, terms, weights)
+        both = {match.seq: match for match in (*more, *found)}
+        found = sorted(both.values(), key=lambda match: -match.score)
     return found
 
 
@@ -112,15 +121,24 @@ async def _ranked(
 
 
 async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) -> list[Match]:
-    """Chunks that have the rarest of the pieces, in the order of BM25 over all of them."""
+    """Chunks that have the rarest of the pieces, in the order of BM25 over all of them.
+
+    None where even those are in very many chunks and there are words to go by.
+    """
     refused = " | ".join(map(tsquery_of, asked.query.without))
     sample = await _sample(session)
     sql = _PIECES.format(live=LIVE, narrowed=narrowed(asked), refused=_REFUSED * bool(refused))
     given: dict[str, Any] = values(asked, as_text=False)
-    given |= {"rare": [number_of(piece) for piece in rare(pieces, sample)], "most": CANDIDATES}
+    rarest = rare(pieces, sample)
+    given |= {"rare": list(map(number_of, rarest)), "most": CANDIDATES + 1}
     given |= {"refused": refused} if refused else {}
     await session.execute(text(_BY_INDEX))
     rows = await fetch(session, sql, given)
+    if len(rows) < asked.best and narrowed(asked) and not asked.query.has_words:
+        # Somebody else's chunks may be all that has the rarest, and there is no other way.
+        rows = await fetch(session, sql, given | {"rare": list(map(number_of, pieces))})
+    if len(rows) > CANDIDATES and asked.query.has_words:
+        return []
     scores = bm25([f"{row[3]}\n{row[4]}" for row in rows], pieces, sample)
     found = [Match(row[0], row[1], row[2], score) for row, score in zip(rows, scores, strict=True)]
     return sorted(found, key=lambda match: -match.score)
@@ -130,7 +148,8 @@ async def by_meaning(
     _db: Database, session: AsyncSession, asked: Asked, space: Space, vector: Vectors
 ) -> list[Match]:
     """Chunks whose vectors are nearest, by the model's index; exact where it has none."""
-    await session.execute(text(_SETTINGS))
+    most = _SCANNED_OF_ONE if narrowed(asked) else _SCANNED
+    await session.execute(text(_SETTINGS.format(most=most)))
     sql = _NEAREST.format(
         live=LIVE, narrowed=narrowed(asked), dimension=space.dimension, model=space.model_id
     )
@@ -149,11 +168,11 @@ async def _common(session: AsyncSession, sample: Sample, terms: Sequence[Term]) 
 
 
 def _enough(terms: Sequence[Term], expected: Sequence[float]) -> list[Term]:
-    """The rarest terms, as many as promise `MATCHES` chunks."""
+    """The rarest terms, as many as promise no more than `MATCHES` chunks."""
     chosen: list[Term] = []
     promised = 0.0
     for place in sorted(range(len(terms)), key=expected.__getitem__):
-        if promised >= MATCHES:
+        if chosen and promised + expected[place] > MATCHES:
             break
         chosen.append(terms[place])
         promised += expected[place]

@@ -69,6 +69,10 @@ async def by_pieces(session: AsyncSession, asked: Asked, pieces: Sequence[str]) 
     refused = _any(_quoted(" ".join(term.words)) for term in asked.query.without)
     meant = _but(_any(map(_quoted, rare(pieces, sample))), refused)
     matches = await _find(session, asked, "chunk_pieces", meant, CANDIDATES)
+    if len(matches) < asked.best and narrowed(asked) and not asked.query.has_words:
+        # Somebody else's chunks may be all that has the rarest, and there is no other way.
+        meant = _but(_any(map(_quoted, pieces)), refused)
+        matches = await _find(session, asked, "chunk_pieces", meant, CANDIDATES)
     given = {"seqs": json.dumps([match.seq for match in matches])}
     texts = {row[0]: row[1] for row in await fetch(session, _TEXTS, given)}
     scores = bm25([texts[match.seq] for match in matches], pieces, sample)
@@ -141,7 +145,7 @@ class _Cache:
         """The matrix as the space stands now; only what has changed is loaded."""
         async with self._loading:
             if self._space is None or self._space.model_id != space.model_id:
-                self._matrix = Matrix(space.dimension)
+                self._matrix, self._space = Matrix(space.dimension), None
             if self._space != space:
                 await self._load(session, space)
                 self._space = space

@@ -44,7 +44,8 @@ class Sample(NamedTuple):
         stems: Mapping[str, int] | None = None,
     ) -> "Sample":
         """A sample out of `whole` chunks."""
-        until = time.monotonic() + SAMPLE_SECONDS
+        # A table from which little could be taken may soon be quite another.
+        until = time.monotonic() + SAMPLE_SECONDS * min(1.0, chunks / SAMPLED)
         return cls(max(1, chunks), having, max(1.0, whole / max(1, chunks)), until, stems or {})
 
     @property

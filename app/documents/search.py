@@ -89,11 +89,12 @@ async def by_pieces(_resources: Resources, session: AsyncSession, asked: Asked) 
 async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
     """Pages whose vectors are near the question's.
 
-    None when the model does not answer, and while documents are embedded anew for another one.
+    None when the model does not answer, while documents are embedded anew for another one, and of
+    what must not be said: a vector knows no "not".
     """
     embedder = resources.embedder
-    if asked.backup_id is not None:
-        return NOTHING
+    if asked.backup_id is not None or asked.query.without:
+        return None
     space = await spaces.space(session, SPACE)
     if space.model_id is None:
         return None

@@ -6,15 +6,18 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app.core.errors import AppError
 from app.core.processes import ChildPool, Limits
 from app.embedding import packaged
-from app.embedding.minilm import MiniLm
 from app.embedding.port import EmbeddingRefused, Identity, Language, all_or_none
 from app.embedding.vectors import Vectors
+
+if TYPE_CHECKING:
+    from app.embedding.minilm import MiniLm
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +51,7 @@ class LocalEmbedder:
         self._folder = folder
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embedding")
-        self._loading = asyncio.Lock()
-        self._model: MiniLm | None = None
+        self._loading: asyncio.Task[MiniLm] | None = None  # done once it is there
 
     async def identity(self) -> Identity:
         """Known without loading anything.
@@ -77,15 +79,23 @@ class LocalEmbedder:
 
     async def aclose(self) -> None:
         """Let the threads end; what waits is dropped."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _loaded(self) -> MiniLm:
-        async with self._loading:
-            if self._model is None:
-                self._model = await self._load()
-            return self._model
+    async def _loaded(self) -> "MiniLm":
+        """The model, loaded once; whoever stops waiting for it does not stop that."""
+        failed = (
+            self._loading is not None
+            and self._loading.done()
+            and (self._loading.cancelled() or self._loading.exception() is not None)
+        )
+        if self._loading is None or failed:
+            self._loading = asyncio.create_task(self._load())
+        return await asyncio.shield(self._loading)
 
-    async def _load(self) -> MiniLm:
+    async def _load(self) -> "MiniLm":
         loop = asyncio.get_running_loop()
         try:
             tokenizer = await loop.run_in_executor(self._pool, packaged.tokenizer_file)
@@ -126,14 +136,20 @@ class LocalEmbedder:
         return None
 
 
-def _if_itself(path: Path, tokenizer: Path) -> MiniLm | None:
+def _opened(path: Path, tokenizer: Path, *, rebuilt: bool) -> "MiniLm":
+    from app.embedding.minilm import MiniLm  # noqa: PLC0415 -- most processes never embed
+
+    return MiniLm(path, tokenizer, rebuilt=rebuilt)
+
+
+def _if_itself(path: Path, tokenizer: Path) -> "MiniLm | None":
     try:
-        model = MiniLm(path, tokenizer, rebuilt=True)
+        model = _opened(path, tokenizer, rebuilt=True)
     except Exception as error:  # noqa: BLE001 -- onnxruntime's own errors have no common name
         log.warning("rebuilt model not loaded", extra={"error": str(error)[:300]})
         return None
     return model if model.is_itself() else None
 
 
-def _packaged(path: Path, tokenizer: Path) -> MiniLm:
-    return MiniLm(path, tokenizer, rebuilt=False)
+def _packaged(path: Path, tokenizer: Path) -> "MiniLm":
+    return _opened(path, tokenizer, rebuilt=False)

@@ -3,13 +3,18 @@
 Everything here blocks; `app.embedding.local` calls it from its own threads.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# Before it is loaded: else it writes a file among the temporary ones, and calls home.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 -- set, not read
+
+import onnxruntime
 from tokenizers import Tokenizer
 
 from app.embedding.packaged import LONGEST_TOKENS

@@ -25,6 +25,7 @@ from app.resources import Resources
 log = logging.getLogger(__name__)
 
 KINDS = frozenset({"note"})
+_DEPTH = 100  # notes that each way gives at least
 _LONGEST = 50_000  # characters of a text that are looked at for a snippet
 
 # FTS5 first, and each of its rows looked up: SQLite would walk the other way round for ever.
@@ -60,7 +61,7 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
     mine, values, typed = _mine(asked)
     sql = _BY_WORDS.format(matching=_MATCHING[sqlite].format(mine=mine))
     statement = text(sql).bindparams(*typed).columns(id=Id(), updated_at=UtcDateTime())
-    values |= {"match": match, "best": asked.best}
+    values |= {"match": match, "best": _depth(asked)}
     rows = (await session.execute(statement, values)).all()
     hits = [_hit(row.id, row.title, row.content, row.score, row.updated_at) for row in rows]
     return Found(hits, rows[0].total if rows else 0)
@@ -69,10 +70,11 @@ async def by_words(_resources: Resources, session: AsyncSession, asked: Asked) -
 async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) -> Found | None:
     """Notes whose vectors by the model that is set are nearest to the question's.
 
-    None when the model does not answer, and when it has embedded nothing yet.
+    None when the model does not answer, when it has embedded nothing yet, and of what must not be
+    said: a vector knows no "not".
     """
-    if _elsewhere(asked):
-        return NOTHING
+    if _elsewhere(asked) or asked.query.without:
+        return None
     embedder = resources.embedder
     try:
         key = (await embedder.identity()).key
@@ -101,7 +103,7 @@ async def _nearest_on_postgresql(
 ) -> dict[UUID, float]:
     mine, values, typed = _mine(asked)
     statement = text(_NEAREST.format(mine=mine)).bindparams(*typed).columns(id=Id())
-    values |= {"vector": to_text(question), "model": model, "best": asked.best}
+    values |= {"vector": to_text(question), "model": model, "best": _depth(asked)}
     return {row.id: row.score for row in await session.execute(statement, values)}
 
 
@@ -121,8 +123,13 @@ async def _nearest_on_sqlite(
     if not rows:
         return {}
     scores = np.stack([row.vector for row in rows]) @ question
-    order: Iterable[int] = np.argsort(-scores, kind="stable")[: asked.best]
+    order: Iterable[int] = np.argsort(-scores, kind="stable")[: _depth(asked)]
     return {rows[place].note_id: float(scores[place]) for place in order}
+
+
+def _depth(asked: Asked) -> int:
+    """How many notes a leg gives: as many for every page, else their fusion would differ."""
+    return max(asked.best, _DEPTH)
 
 
 def _elsewhere(asked: Asked) -> bool:

@@ -57,7 +57,7 @@ class Chats:
         self._chats = {row[0]: row for row in _rows(source, _CHATS)}
         count = source.count("message")
         last = source.last_rowid("message")
-        self._joins = Joins(last, last if count is None else count)
+        self._joins = Joins(last, source.most_rows if count is None else count)
         self.doubles = 0  # further chats of messages that are in several; the first one counts
         for _, message, chat in _rows(source, _MESSAGES):
             if chat in self._chats:

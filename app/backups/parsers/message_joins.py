@@ -18,7 +18,7 @@ class Joins:
 
     def __init__(self, last_message: int, messages: int) -> None:
         """Prepare for message rowids 1 to `last_message`, of which about `messages` exist."""
-        self._last = last_message
+        self._last = last_message = max(0, last_message)
         dense = last_message <= 8 * messages + _SPARE
         self._heads: array[int] | _Heads = (
             array("I", bytes(4 * (last_message + 1))) if dense else _Heads()
@@ -42,7 +42,7 @@ class Joins:
 
     def of(self, message: int) -> list[int]:
         """Everything joined to `message`."""
-        place = self._heads[message] if message <= self._last else 0
+        place = self._heads[message] if 0 < message <= self._last else 0
         values = []
         while place:
             values.append(self._values[place])
@@ -52,11 +52,11 @@ class Joins:
     def among(self, messages: Iterable[int]) -> dict[int, list[int]]:
         """Everything joined to these messages; those with nothing are left out."""
         heads, last = self._heads, self._last
-        return {one: self.of(one) for one in messages if one <= last and heads[one]}
+        return {one: self.of(one) for one in messages if 0 < one <= last and heads[one]}
 
     def first(self, message: int) -> int | None:
         """What was joined to `message` first."""
-        place = self._heads[message] if message <= self._last else 0
+        place = self._heads[message] if 0 < message <= self._last else 0
         if not place:
             return None
         while earlier := self._earlier.get(place):

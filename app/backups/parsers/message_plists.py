@@ -36,7 +36,11 @@ def read_summary(blob: object) -> Summary:
         current += [edit.text for edit in edits[-1:]]
     versions.sort(key=lambda version: version[0])
     gone = info.get("rp")
-    unsent = {str(part) for part in gone} if isinstance(gone, list) else set()
+    unsent = (
+        {str(part) for part in gone if type(part) in (int, str)}
+        if isinstance(gone, list)
+        else set()
+    )
     parts = set(_mapping(info.get("otr")))
     return Summary(
         [edit for _, edit in versions],

@@ -150,7 +150,8 @@ class Messages:
         for place, rowid in enumerate(raw.rowid) if joined else ():
             if rowid in joined:
                 found = [known[one] for one in joined[rowid] if one in known]
-                files[place] = in_order(found, raw.attributedbody[place])
+                if found:  # some are hidden, or not there
+                    files[place] = in_order(found, raw.attributedbody[place])
         return files
 
     def _tally(self, messages: list[Message]) -> None:

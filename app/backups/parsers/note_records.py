@@ -6,6 +6,8 @@ Field meanings: docs/formats.md, Notes. None stands for whatever the source does
 from datetime import datetime
 from typing import NamedTuple
 
+FIRST_LEGACY = 2**40  # ids of legacy notes begin above all others, so that both are read as one
+
 
 class Account(NamedTuple):
     """An account that keeps notes."""
@@ -42,7 +44,7 @@ class Attachment(NamedTuple):
 class Note(NamedTuple):
     """One note, or what is left of it."""
 
-    id: int  # ZICCLOUDSYNCINGOBJECT.Z_PK; of a legacy note `notes_legacy.FIRST_ID` + Z_PK
+    id: int  # ZICCLOUDSYNCINGOBJECT.Z_PK; of a legacy note `FIRST_LEGACY` + Z_PK
     identifier: str
     title: str | None
     text: str | None  # U+FFFC where an attachment stands; then the tables, a line for each row

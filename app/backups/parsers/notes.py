@@ -23,7 +23,7 @@ from app.backups.parsers.lookup import Companions
 from app.backups.parsers.note_attachments import NoteAttachments
 from app.backups.parsers.note_body import Body, read_body
 from app.backups.parsers.note_objects import OBJECTS, Objects
-from app.backups.parsers.note_records import Account, Folder, Note
+from app.backups.parsers.note_records import FIRST_LEGACY, Account, Folder, Note
 from app.backups.parsers.protobuf import ProtobufError
 from app.backups.parsers.source import Row, Source, Table
 
@@ -96,7 +96,9 @@ class Notes(Artifact[Note]):
         """All notes with a rowid above `after`; a batch ends early where its texts are long."""
         self._source.lost.pop(self.table.name, None)
         for rows in self._source.scan(self.table, after=after, batch=batch):
-            wanted = [row for row in rows if row[0] in self._objects.notes]
+            wanted = [
+                row for row in rows if row[0] in self._objects.notes and row[0] < FIRST_LEGACY
+            ]
             notes: list[Note] = []
             size = 0
             for note in self._each(wanted):

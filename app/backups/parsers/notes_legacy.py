@@ -15,11 +15,10 @@ from app.backups.parsers.apple_time import from_apple
 from app.backups.parsers.artifact import BATCH, Artifact, Batch, all_rows
 from app.backups.parsers.cells import int_of, line_of, text_of
 from app.backups.parsers.lookup import Companions
-from app.backups.parsers.note_records import Account, Folder, Note
+from app.backups.parsers.note_records import FIRST_LEGACY, Account, Folder, Note
 from app.backups.parsers.notes import tally
 from app.backups.parsers.source import Row, Source, Table
 
-FIRST_ID = 2**40  # above all ids of the newer store, so that both can be read as one
 _BODIES = Table("ZNOTEBODY", ("ZOWNER", "ZCONTENT"))
 _STORES = Table("ZSTORE", ("ZNAME", "ZACCOUNT"))
 _ACCOUNTS = Table("ZACCOUNT", ("ZNAME",))
@@ -69,20 +68,24 @@ class LegacyNotes(Artifact[Note]):
         """`accounts` and `folders`, in rowid order."""
         return {
             "accounts": [
-                Account(FIRST_ID + key, None, name) for key, name in self._accounts.items()
+                Account(FIRST_LEGACY + key, None, name)
+                for key, name in self._accounts.items()
+                if key < FIRST_LEGACY
             ],
             "folders": [
-                Folder(FIRST_ID + key, None, name, name, account, "normal")
+                Folder(FIRST_LEGACY + key, None, name, name, account, "normal")
                 for key, (name, account) in self._stores.items()
+                if key < FIRST_LEGACY
             ],
         }
 
     def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[Note]]:
         """All notes with an id above `after`; `last_rowid` is an id too."""
-        for notes, last in super().batches(after=max(after - FIRST_ID, 0), batch=batch):
-            yield Batch(notes, FIRST_ID + last)
+        for notes, last in super().batches(after=max(after - FIRST_LEGACY, 0), batch=batch):
+            yield Batch(notes, FIRST_LEGACY + min(last, FIRST_LEGACY))
 
     def _records(self, rows: list[Row]) -> list[Note]:
+        rows = [row for row in rows if row[0] < FIRST_LEGACY]
         bodies = self._bodies.fetch({row[0]: row[3] for row in rows})
         return [self._note(row, bodies) for row in rows]
 
@@ -91,7 +94,7 @@ class LegacyNotes(Artifact[Note]):
         content = bodies[rowid][2] if rowid in bodies else None
         folder, account = self._stores.get(int_of(store) or 0, (None, None))
         return Note(
-            FIRST_ID + rowid,
+            FIRST_LEGACY + rowid,
             line_of(guid) or line_of(server) or f"legacy-note-{rowid}",
             line_of(title),
             text_from_html(content) if isinstance(content, str) else None,

@@ -66,7 +66,7 @@ class Photo(NamedTuple):
     original_filename: str | None
     uti: str | None
     camera: str | None
-    origin: str | None  # own, shared_album, icloud, shared_link, shared_with_you, other
+    origin: str  # own, shared_album, icloud, shared_link, shared_with_you, other
     file_id: str | None  # where a backup keeps it
     file_present: bool | None  # None where nobody could look
     live_video_file_id: str | None  # of the moving half of a live photo

@@ -267,9 +267,9 @@ def _camera(make: object = None, model: object = None) -> str | None:
     return name or maker
 
 
-def _origin(value: object) -> str | None:
+def _origin(value: object) -> str:
     code = code_of(value)
-    return None if code is None else _ORIGINS.get(code, "other")
+    return "other" if code is None else _ORIGINS.get(code, "other")
 
 
 def _live_video(path: str | None) -> str | None:

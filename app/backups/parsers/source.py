@@ -24,6 +24,7 @@ from app.backups.parsers.opening import connect, prepare
 FETCH_SECONDS = 30.0  # one fetch of a batch takes milliseconds; longer is a bomb, not a backup
 MAX_PROBES = 200_000  # failing reads while salvaging one table: about two seconds
 _MAX_ROWID = 2**63 - 1
+_MOST_LOST = 2**28  # rowids that damage is said to have hidden; a forged one may stand for more
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 Row = tuple[Any, ...]
@@ -184,6 +185,11 @@ class Source:
                 raise UnsupportedSchema(f"table {table.name} cannot be read: {error}.") from error
             yield from self._salvage(table.name, sql, after, batch)
 
+    @property
+    def most_rows(self) -> int:
+        """More rows than can be in the whole database: none takes fewer than 16 bytes."""
+        return self._size_bytes // 16
+
     def last_rowid(self, table: str) -> int:
         """The largest rowid, 0 for an empty table; on damage an estimate that is never too low."""
         for sql in (
@@ -195,7 +201,7 @@ class Source:
                     return rows[0][0] if type(rows[0][0]) is int else 0
             except sqlite3.DatabaseError:
                 continue
-        return self._size_bytes // 16  # no row is smaller
+        return self.most_rows
 
     def count(self, table: str) -> int | None:
         """Rows of a table, or None where damage hides the number."""
@@ -240,7 +246,7 @@ class Source:
         return rows, True
 
     def _lose(self, table: str, rowids: int) -> None:
-        self.lost[table] = self.lost.get(table, 0) + rowids
+        self.lost[table] = min(_MOST_LOST, self.lost.get(table, 0) + rowids)
 
     def _probe(self, table: str) -> frozenset[str]:
         sql = "SELECT type, rootpage FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type <> 'trigger'"

@@ -229,7 +229,7 @@ def _split_types(encoding: str) -> Iterator[str]:
 
 def _converted(names: set[str], values: list[Any]) -> Any:
     if "NSString" in names:
-        return bytes.decode(values[0], "utf-8", "replace")
+        return bytes.decode(values[0], "utf-8", "replace").replace("\0", "")
     if "NSDictionary" in names:
         pairs = zip(map(plain, values[1::2]), map(plain, values[2::2]), strict=False)
         return {key: content for key, content in pairs if isinstance(key, str)}

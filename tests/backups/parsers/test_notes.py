@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from app.backups.parsers.backup_files import file_id
 from app.backups.parsers.errors import NotInBackup, UnsupportedSchema
 from app.backups.parsers.note_body import MAX_BODY_BYTES, Body, read_body, read_table
-from app.backups.parsers.note_records import Attachment, Folder, Note
+from app.backups.parsers.note_records import FIRST_LEGACY, Attachment, Folder, Note
 from app.backups.parsers.notes import Notes
-from app.backups.parsers.notes_legacy import FIRST_ID, LegacyNotes, text_from_html
+from app.backups.parsers.notes_legacy import LegacyNotes, text_from_html
 from app.backups.parsers.protobuf import ProtobufError
 from app.backups.parsers.source import Source
 from app.backups.reading_artifacts import read_notes
@@ -317,12 +317,12 @@ def test_old_notes_come_after_the_new_ones(store: NoteStore, tmp_path: Path) -> 
         "batch": 1,
     }
     head, *frames, end = read_notes(request)
-    _, *rest, _ = read_notes({**request, "after_rowid": FIRST_ID + 1})
+    _, *rest, _ = read_notes({**request, "after_rowid": FIRST_LEGACY + 1})
     _, *alone, _ = read_notes({**request, "database": None})
 
     notes = [one for frame in frames for one in frame[1]]
     assert [one.text for one in notes] == ["new", "Dear Ada,\nbring oars & rope\nBo", None]
-    assert [one.id for one in notes[1:]] == [FIRST_ID + 1, FIRST_ID + 2]
+    assert [one.id for one in notes[1:]] == [FIRST_LEGACY + 1, FIRST_LEGACY + 2]
     assert (notes[1].folder, notes[1].account, notes[1].is_legacy) == (
         "Notes",
         "On My iPhone",
@@ -330,8 +330,8 @@ def test_old_notes_come_after_the_new_ones(store: NoteStore, tmp_path: Path) -> 
     )
     assert (notes[1].title, notes[1].identifier) == ("Dear Ada,", "G1")
     assert [one.tombstone for one in notes] == [False, False, True]
-    assert [one.id for frame in rest for one in frame[1]] == [FIRST_ID + 2]
-    assert [one.id for frame in alone for one in frame[1]] == [FIRST_ID + 1, FIRST_ID + 2]
+    assert [one.id for frame in rest for one in frame[1]] == [FIRST_LEGACY + 2]
+    assert [one.id for frame in alone for one in frame[1]] == [FIRST_LEGACY + 1, FIRST_LEGACY + 2]
     assert (head[1]["total"], end[1]["counts"]["notes"]) == (3, 3)
     assert len(head[1]["accounts"]) == 2
 
