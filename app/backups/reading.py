@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.backups.parsers.messages import BATCH, Messages
+from app.backups.parsers.artifact import BATCH
+from app.backups.parsers.messages import Messages
 from app.backups.parsers.source import Source
 
 

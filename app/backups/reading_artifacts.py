@@ -178,7 +178,7 @@ def _damage(artifact: Reader, given: int) -> list[dict[str, str]]:
         detail = f"The database is damaged: salvaged {given} of {whole} records."
         found.append({"code": "damaged", "detail": detail})
     if artifact.counts["undecodable"]:
-        detail = f"The bodies of {artifact.counts['undecodable']} records cannot be read."
+        detail = f"Bodies that cannot be read: {artifact.counts['undecodable']}."
         found.append({"code": "damaged", "detail": detail})
     if artifact.hurt:
         where = ", ".join(artifact.hurt)

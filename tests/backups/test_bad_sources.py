@@ -1,11 +1,19 @@
 """Backups that are missing, damaged, locked or somebody else's: a word for each, no traceback."""
 
+import gzip
 import plistlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.backups import store
+from app.backups.items.notes import BackupNote
+from app.backups.parsers.note_body import MAX_BODY_BYTES
+from app.backups.rows.making import Written
+from app.backups.rows.writing import write
 from app.backups.sample import make_backup
 from tests.backups.house import House, add_message, outcomes, sms
 
@@ -119,6 +127,64 @@ async def test_an_interrupted_backup_is_read_with_a_warning(house: House) -> Non
 
     assert [one["code"] for one in row.result["warnings"]] == ["interrupted_backup"]
     assert row.result["domains"] == outcomes("indexed")
+
+
+async def test_a_state_that_unfolds_without_end_is_no_trouble(house: House) -> None:
+    folder, state = house.put(), list[object]()
+    for _ in range(12):
+        state = [state] * 10
+    status = plistlib.dumps({"SnapshotState": state}, fmt=plistlib.FMT_BINARY)
+    (folder / "Status.plist").write_bytes(status)
+
+    row = await house.index(await house.register(folder))
+
+    assert [one["code"] for one in row.result["warnings"]] == ["interrupted_backup"]
+    assert row.result["domains"] == outcomes("indexed")
+
+
+async def test_a_bomb_in_a_note_is_a_warning(house: House) -> None:
+    folder, bomb = house.put(), gzip.compress(bytes(MAX_BODY_BYTES + 1))
+    which = "WHERE Z_PK = (SELECT min(Z_PK) FROM ZICNOTEDATA)"
+    house.execute(folder, "notes", f"UPDATE ZICNOTEDATA SET ZDATA = x'{bomb.hex()}' {which}")
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    (warning,) = row.result["warnings"]
+    assert (warning["code"], warning["artifact"]) == ("damaged", "notes")
+    assert warning["detail"] == "Bodies that cannot be read: 1."
+    assert row.result["domains"] == outcomes("indexed")
+
+
+async def test_odd_cells_cost_nothing(house: House) -> None:
+    """A photo of unknown origin; a title with more words than a tsvector has room for."""
+    folder = house.put()
+    house.execute(folder, "photos", "UPDATE ZASSET SET ZSAVEDASSETTYPE = NULL")
+    many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+    words = f"({many} SELECT group_concat('w' || i, ' ') FROM n)"
+    house.execute(folder, "calendar", f"UPDATE CalendarItem SET summary = {words}")
+    backup_id = await house.register(folder)
+
+    row = await house.index(backup_id)
+
+    assert row.result["warnings"] == []
+    assert row.result["domains"] == outcomes("indexed")
+
+
+async def test_what_cannot_be_stored_costs_its_domain_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def picky(session: AsyncSession, written: Written) -> None:
+        if any(model is BackupNote and rows for model, rows in written):
+            raise sqlite3.IntegrityError("NOT NULL constraint failed")
+        await write(session, written)
+
+    monkeypatch.setattr("app.backups.domain_run.write", picky)
+
+    row = await house.index(await house.register(house.put()))
+
+    assert (row.status, row.attempt) == ("completed", 1)
+    assert row.result["domains"] == outcomes("indexed", notes="damaged")
 
 
 async def test_databases_may_be_named_one_by_one(house: House) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from app.documents.chunks import number_of
-from app.documents.pieces import Sample, bm25, rare
+from app.documents.pieces import SAMPLE_SECONDS, SAMPLED, Sample, bm25, rare
 
 TEXTS = [
     "the cat sat on the mat",
@@ -56,3 +56,9 @@ def test_a_term_is_as_rare_as_its_rarest_stem() -> None:
     assert sample.common_stems([], prefix=False) == 0.05
     assert sample.weight(10) > sample.weight(50) > sample.weight(200) > 0
     assert math.isfinite(sample.weight(0.0))
+
+
+def test_a_sample_of_a_table_that_was_nearly_empty_does_not_serve_long() -> None:
+    empty, whole = Sample.of(0, {}, 0), Sample.of(SAMPLED, {}, SAMPLED)
+
+    assert whole.until - empty.until == pytest.approx(SAMPLE_SECONDS, abs=1)

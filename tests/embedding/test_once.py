@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.core.errors import Unavailable
+from app.embedding import once
 from app.embedding.once import embedded_once
 from app.embedding.vectors import Vectors
 from tests.documents.papers import Letters
@@ -67,5 +68,19 @@ async def test_what_nobody_asked_for_is_dropped() -> None:
 
     async with embedded_once(stuck, "what"):
         await asyncio.sleep(0)
+
+    assert stuck.stopped
+
+
+async def test_a_model_that_takes_too_long_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(once, "_PATIENCE_SECONDS", 0.05)
+    stuck = Stuck()
+
+    async with embedded_once(stuck, "what") as lent:
+        for ask in (lent.identity(), lent.embed(["what"])):
+            with pytest.raises(Unavailable):
+                await ask
 
     assert stuck.stopped

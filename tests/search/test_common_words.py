@@ -30,3 +30,24 @@ async def test_rare_words_of_others_do_not_hide_ones_own_page(
     assert [(hit.document_id, hit.page_number) for hit in found.hits] == [
         (mine, page) for page in (1, 2, 3)
     ]
+
+
+async def test_a_rare_word_is_not_crowded_out_by_a_common_one(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its rank in the index a short page with the common word would go before it."""
+    monkeypatch.setattr(find_postgresql, "MATCHES", 2)
+    monkeypatch.setattr(find_postgresql, "_RANKED_AGAIN", 3)
+    jobs = harness(resources)
+    long = " ".join(f"page{number}" for number in range(80))
+    pages = ["ledger"] * 6 + [f"zirconium {long}"]
+    document = await keep(jobs, make_pdf(tmp_path / "alice.pdf", pages), ALICE)
+    await jobs.run_all()
+
+    question = "zirconium ledger"
+    async with resources.db.reading() as session:
+        asked = Asked(parse(question), question, ALICE, 10)
+        found = await documents.by_words(resources, session, asked)
+
+    assert found is not None
+    assert (found.hits[0].document_id, found.hits[0].page_number) == (document, 7)

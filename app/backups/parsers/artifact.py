@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from app.backups.parsers.source import Row, Source, Table
 
 BATCH = 5000  # rows read at once
+TEXT_AT_ONCE = 4 * 2**20  # characters of a batch: more may not fit into a frame
 
 R = TypeVar("R")
 
@@ -17,6 +18,21 @@ class Batch(NamedTuple, Generic[R]):
 
     records: list[R]
     last_rowid: int  # of the last row read, which may have given no record
+
+
+def in_frames(batch: Batch[Any]) -> Iterator[Batch[Any]]:
+    """The same records, which have a `text`, in one batch; in several where texts are long."""
+    lengths = [len(one.text or "") for one in batch.records]
+    if sum(lengths) > TEXT_AT_ONCE:
+        part, size = [], 0
+        for one, length in zip(batch.records, lengths, strict=True):
+            part.append(one)
+            size += length
+            if size > TEXT_AT_ONCE:
+                yield Batch(part, one.id)
+                part, size = [], 0
+        batch = Batch(part, batch.last_rowid)
+    yield batch
 
 
 class Artifact(ABC, Generic[R]):

@@ -10,9 +10,10 @@ Source: docs/formats.md, Messages.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.backups.parsers.apple_time import from_apple
+from app.backups.parsers.artifact import BATCH, Batch, in_frames
 from app.backups.parsers.attachments import Attachments
 from app.backups.parsers.cells import int_of, text_of
 from app.backups.parsers.conversations import Chats, Handles
@@ -25,18 +26,10 @@ from app.backups.parsers.reactions import Reactions, is_reaction
 from app.backups.parsers.source import Row, Source, Table
 
 SOURCE = "messages"  # the logical name of the database
-BATCH = 5000  # rows read at once: 5 MiB, and 50 ms between two looks at the outside
 
 _TABLE = Table("message", RawMessage._fields[1:])
 _ASSOCIATION = RawMessage._fields.index("associated_message_type")
 _ATTACHED = Table("message_attachment_join", ("message_id", "attachment_id"))
-
-
-class Batch(NamedTuple):
-    """Messages in rowid order."""
-
-    messages: list[Message]
-    last_rowid: int  # of the last row read, which may have been a reaction
 
 
 class Messages:
@@ -83,7 +76,7 @@ class Messages:
         """Rowids of `message` that damage has hidden so far."""
         return self._source.lost.get(_TABLE.name, 0)
 
-    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch]:
+    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[Message]]:
         """All messages with a rowid above `after`, in rowid order.
 
         Going on after the `last_rowid` of a batch gives exactly the messages not yet given.
@@ -96,7 +89,8 @@ class Messages:
         self._source.lost.pop(_TABLE.name, None)  # the passes before this one met the same damage
         for rows in self._source.scan(_TABLE, after=after, batch=batch):
             kept = self._without_reactions(rows)
-            yield Batch(self._messages(Columns(kept)) if kept else [], rows[-1][0])
+            messages = self._messages(Columns(kept)) if kept else []
+            yield from in_frames(Batch(messages, rows[-1][0]))
 
     def _without_reactions(self, rows: list[Row]) -> list[Row]:
         kept = []

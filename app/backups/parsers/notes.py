@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.backups.parsers.apple_time import from_apple
-from app.backups.parsers.artifact import BATCH, Artifact, Batch
+from app.backups.parsers.artifact import BATCH, TEXT_AT_ONCE, Artifact, Batch
 from app.backups.parsers.cells import blob_of, int_of, line_of, text_of
 from app.backups.parsers.errors import UnsupportedSchema
 from app.backups.parsers.lookup import Companions
@@ -47,7 +47,6 @@ _BODIES = Table("ZICNOTEDATA", ("ZNOTE", "ZDATA"))
 _CIPHERTEXT = b"bplist"  # an archive with the encrypted body, since iOS 16
 _AT_ONCE = 64  # bodies looked up together
 _NO_BODY = Body(None, [])
-_TEXT_AT_ONCE = 4 * 2**20  # characters of a batch: a small blob may unpack to a long text
 
 
 class Notes(Artifact[Note]):
@@ -104,7 +103,7 @@ class Notes(Artifact[Note]):
             for note in self._each(wanted):
                 notes.append(note)
                 size += len(note.text or "")
-                if size > _TEXT_AT_ONCE:
+                if size > TEXT_AT_ONCE:
                     self._tally(notes)
                     yield Batch(notes, note.id)
                     notes, size = [], 0

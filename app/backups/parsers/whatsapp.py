@@ -7,11 +7,11 @@ chats and everybody in them are read before, see `whatsapp_chats` and `jids`.
 Source: docs/formats.md, WhatsApp.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.backups.parsers.artifact import Artifact
+from app.backups.parsers.artifact import BATCH, Artifact, Batch, in_frames
 from app.backups.parsers.cells import code_of, line_of, text_of, time_of
 from app.backups.parsers.jids import Known, People, jid_of
 from app.backups.parsers.source import Row, Source, Table
@@ -101,6 +101,11 @@ class WhatsApp(Artifact[Message]):
     def heads(self) -> dict[str, list[Any]]:
         """`chats`, in rowid order, and `people`: everybody with number and name."""
         return {"chats": self._chats.all(), "people": self._chats.everybody()}
+
+    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[Message]]:
+        """See `Artifact.batches`; a batch ends early where its texts are long."""
+        for whole in super().batches(after=after, batch=batch):
+            yield from in_frames(whole)
 
     def _records(self, rows: list[Row]) -> list[Message]:
         raws = list(map(RawMessage._make, rows))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.backups.parsers import artifact
 from app.backups.parsers.apple_time import EPOCH, from_apple
 from app.backups.parsers.conversations import person_key
 from app.backups.parsers.errors import UnsupportedSchema
@@ -178,7 +179,7 @@ def test_reactions_to_nothing_are_counted_and_not_shown(phone: Phone) -> None:
 
     with Source(phone.path) as source:
         messages = Messages(source)
-        found = [one for batch in messages.batches() for one in batch.messages]
+        found = [one for batch in messages.batches() for one in batch.records]
 
     assert [one.text for one in found] == ["something"]
     assert (messages.reactions.rows, messages.reactions.orphans) == (2, 2)
@@ -242,6 +243,15 @@ def test_a_damaged_summary_tells_nothing(phone: Phone, blob: object) -> None:
     assert (message.text, message.edits, message.unsent) == ("x", [], False)
 
 
+def test_a_summary_that_unfolds_without_end_tells_nothing(phone: Phone) -> None:
+    part: list[Any] = []
+    for _ in range(12):
+        part = [part] * 10  # shared in the file, and a trillion if written out
+    phone.add(text="x", date_edited=5 * SECOND, message_summary_info=binary({"rp": [part]}))
+
+    assert phone.one().text == "x"
+
+
 def test_replies_and_effects(phone: Phone) -> None:
     confetti = "com.apple.messages.effect.CKConfettiEffect"
     phone.add(text="x", thread_originator_guid="G0", expressive_send_style_id=confetti)
@@ -277,7 +287,7 @@ def test_conversations_count_their_messages(phone: Phone) -> None:
 
     with Source(phone.path) as source:
         messages = Messages(source)
-        found = [one.conversation_id for batch in messages.batches() for one in batch.messages]
+        found = [one.conversation_id for batch in messages.batches() for one in batch.records]
 
     group, direct = messages.conversations
     assert found == [1, 2, 1, None]
@@ -318,6 +328,17 @@ def test_attachments_say_what_and_where_they_are(phone: Phone) -> None:
     assert (bare.filename, bare.mime_type) == (None, "image/jpeg")
 
 
+def test_files_that_are_hidden_or_gone_make_no_attachment_of_a_message(phone: Phone) -> None:
+    hidden, dangling = phone.add(text="a"), phone.add(text="b")
+    phone.attach(hidden, guid="A", filename=FILE, hide_attachment=1)
+    phone.db.execute(
+        "INSERT INTO message_attachment_join (message_id, attachment_id) VALUES (?, 99)",
+        (dangling,),
+    )
+
+    assert [(one.kind, one.attachments) for one in phone.read()] == [("text", [])] * 2
+
+
 def test_a_look_into_the_folder_tells_which_files_are_there(phone: Phone, tmp_path: Path) -> None:
     message = phone.add(text="\ufffc")
     phone.attach(message, guid="A", filename=FILE)
@@ -329,8 +350,8 @@ def test_a_look_into_the_folder_tells_which_files_are_there(phone: Phone, tmp_pa
     with Source(phone.path) as source:
         (batch,) = Messages(source, tmp_path).batches()
 
-    assert [one.file_present for one in batch.messages[0].attachments] == [True, False]
-    assert batch.messages[0].kind == "attachment"
+    assert [one.file_present for one in batch.records[0].attachments] == [True, False]
+    assert batch.records[0].kind == "attachment"
 
 
 def test_attachments_come_in_the_order_of_the_parts(phone: Phone) -> None:
@@ -388,6 +409,14 @@ def test_values_of_the_wrong_type_do_not_hurt(phone: Phone) -> None:
     assert len(phone.read()) == 5
 
 
+@pytest.mark.parametrize("rowid", [-5, -(10**12)])
+def test_rowids_that_no_phone_gives_hurt_nobody(phone: Phone, rowid: int) -> None:
+    phone.add(text="a")
+    phone.db.execute("INSERT INTO message (ROWID, guid, date) VALUES (?, 'ODD', 1)", (rowid,))
+
+    assert phone.one().text == "a"
+
+
 def test_sparse_rowids_cost_no_memory(phone: Phone) -> None:
     phone.db.execute(
         "INSERT INTO message (ROWID, guid, date) VALUES (9000000000000000000, 'FAR', 1)"
@@ -423,3 +452,16 @@ def test_optional_tables_may_be_missing(phone: Phone) -> None:
 
 def binary(content: dict[str, Any]) -> bytes:
     return plistlib.dumps(content, fmt=plistlib.FMT_BINARY)
+
+
+def test_a_batch_of_long_texts_is_given_in_parts(
+    phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "TEXT_AT_ONCE", 25)
+    rowids = [phone.add(text="0123456789") for _ in range(7)]
+
+    with Source(phone.path) as source:
+        batches = list(Messages(source).batches())
+
+    assert [len(records) for records, _ in batches] == [3, 3, 1]
+    assert [last for _, last in batches] == [rowids[2], rowids[5], rowids[6]]
