@@ -76,7 +76,7 @@ FROM unnest(CAST(:said AS text[])) WITH ORDINALITY AS asked (said, place) ORDER 
 """
 
 _RANKED_AGAIN = 400  # chunks
-_PLENTY = 100  # chunks with the rarest terms, so that commoner ones need not be looked for
+_PLENTY = 30  # chunks with the rarest terms, so that commoner ones need not be looked for
 # Vectors that the index is asked to go through: few of the nearest may be one owner's.
 _SCANNED, _SCANNED_OF_ONE = 20_000, 200_000
 _REFUSED = " AND NOT c.words @@ to_tsquery('headway', :refused)"
