@@ -67,13 +67,15 @@ class Corpus:
                 await jobs.queue.enqueue(session, args, owner_id=ALICE)
             for place, passage in enumerate(passages, 1):
                 self._passage_of[document.id, place] = passage["_id"]
-        await jobs.run_all()
+        await jobs.run_all(timeout_seconds=600)
 
-    async def ask(self, resources: Resources, questions: Sequence[dict[str, Any]]) -> Figures:
+    async def ask(
+        self, resources: Resources, questions: Sequence[dict[str, Any]], *, mode: str = "hybrid"
+    ) -> Figures:
         """Search for each question, and compare with what is right."""
         ndcg = first = 0.0
         for question in questions:
-            asked = Asked(parse(question["text"]), question["text"], ALICE, 10)
+            asked = Asked(parse(question["text"]), question["text"], ALICE, 10, mode=mode)
             async with resources.db.reading() as session:
                 found, _mode = await ask_all(resources, session, asked)
             hits = [self._passage_of[hit.document_id, hit.page_number] for hit in found.hits]
