@@ -1,7 +1,9 @@
 """What is kept and what is read of a recipe's output; and which files are its artifacts."""
 
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,7 +131,7 @@ def test_what_cannot_be_kept_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "inside" / "up").symlink_to("..")
     assert code("inside") == "artifact_special"
     with monkeypatch.context() as closed:
-        closed.setattr("os.scandir", _closed)  # to root no folder is
+        closed.setattr("os.walk", _closed)  # to root no folder is
         assert code("empty") == "artifact_unreadable"
     Path(str(tmp_path) + "/bad\udcff").write_text("")
     assert code("bad*") == "artifact_name"
@@ -139,5 +141,6 @@ def test_what_cannot_be_kept_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert code("n?") == "too_many_files"
 
 
-def _closed(path: object) -> None:
-    raise PermissionError(13, "Permission denied", str(path))
+def _closed(path: Path, onerror: Callable[[OSError], None]) -> Iterator[Any]:
+    onerror(PermissionError(13, "Permission denied", str(path)))
+    return iter(())
