@@ -10,6 +10,8 @@ that comes back with Last-Event-ID is not told again what it knows of its one jo
 change, at most four a second per job.
 """
 
+from abc import ABC, abstractmethod
+
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -24,7 +26,7 @@ from app.jobs.store import changes
 _PRESENT = 200  # newest queued, running and ended jobs that a stream of all begins with
 
 
-class _Door:
+class _Door(ABC):
     """What both routes have in common: who asks, a seat, and the stream's life."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,9 +56,9 @@ class _Door:
             credential=caller.credential,
         )
 
+    @abstractmethod
     async def _begin(self, scope: Scope, services: Services, stream: Stream) -> None:
         """Show how things stand. Raises `NotFound` before anything is answered."""
-        raise NotImplementedError
 
 
 class _OneJob(_Door):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Before it is loaded: else it writes a file among the temporary ones, and calls home.
+# Before it is loaded: its telemetry, which can upload, is on else and leaves a file behind.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 -- set, not read
 
 import onnxruntime

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.search import Asked, parse
+from app.core.search import Asked, Hit, parse
 from app.documents import find_postgresql
 from app.documents import search as documents
 from app.documents.sample import make_pdf
@@ -21,13 +21,9 @@ async def test_rare_words_of_others_do_not_hide_ones_own_page(
     mine = await keep(jobs, make_pdf(tmp_path / "alice.pdf", ["a ledger"] * 3), ALICE)
     await jobs.run_all()
 
-    question = "zirconium ledger"
-    async with resources.db.reading() as session:
-        asked = Asked(parse(question), question, ALICE, 10)
-        found = await documents.by_words(resources, session, asked)
+    hits = await _found_by_alice(resources, "zirconium ledger")
 
-    assert found is not None
-    assert [(hit.document_id, hit.page_number) for hit in found.hits] == [
+    assert [(hit.document_id, hit.page_number) for hit in hits] == [
         (mine, page) for page in (1, 2, 3)
     ]
 
@@ -44,10 +40,14 @@ async def test_a_rare_word_is_not_crowded_out_by_a_common_one(
     document = await keep(jobs, make_pdf(tmp_path / "alice.pdf", pages), ALICE)
     await jobs.run_all()
 
-    question = "zirconium ledger"
+    hits = await _found_by_alice(resources, "zirconium ledger")
+
+    assert (hits[0].document_id, hits[0].page_number) == (document, 7)
+
+
+async def _found_by_alice(resources: Resources, question: str) -> list[Hit]:
     async with resources.db.reading() as session:
         asked = Asked(parse(question), question, ALICE, 10)
         found = await documents.by_words(resources, session, asked)
-
     assert found is not None
-    assert (found.hits[0].document_id, found.hits[0].page_number) == (document, 7)
+    return found.hits
