@@ -16,7 +16,10 @@ from sqlalchemy import func, select
 
 from app.backups import generations, search
 from app.backups.domains import DOMAINS
+from app.backups.items.calendar import CalendarEvent
+from app.backups.items.contacts import Contact
 from app.backups.items.messages import Message, MessageConversation
+from app.backups.items.notes import BackupNote
 from app.backups.items.photos import PhotoAsset
 from app.backups.items.whatsapp import WhatsAppMessage
 from app.backups.jobs import IndexBackup
@@ -90,14 +93,16 @@ async def index(house: House, folder: Path, password: str | None = None) -> UUID
 async def reproduce(house: House, backup_id: UUID, truth: dict[str, Any]) -> None:
     """Everything the truth counts is in the tables."""
     messages, whatsapp = truth["messages"], truth["whatsapp"]
-    kinds = messages["kinds"]
+    kinds, types = messages["kinds"], whatsapp["types"]
+    # Replies, contacts and places have a media row too, and no file.
+    no_files = sum(types.get(one, 0) for one in ("reply", "4", "5"))
     assert await house.seen(backup_id) == {
         "conversations": messages["chats"],
         "messages": messages["messages"] - kinds["tapback"],
         "message_attachments": messages["attachments"],
         "whatsapp_chats": whatsapp["chats"],
         "whatsapp_messages": whatsapp["messages"],
-        "whatsapp_attachments": (await house.seen(backup_id))["whatsapp_attachments"],
+        "whatsapp_attachments": whatsapp["media"] - no_files,
         "notes": truth["notes"]["notes"],
         "calendars": truth["calendar"]["calendars"],
         "events": truth["calendar"]["events"],
@@ -126,8 +131,19 @@ async def reproduce(house: House, backup_id: UUID, truth: dict[str, Any]) -> Non
     assert await count(Message, Message.deleted_at.is_not(None)) == deleted
     reactions = await count(WhatsAppMessage, WhatsAppMessage.reactions.is_not(None))
     assert reactions == whatsapp["reactions"]
-    for name, column in (("favorite", PhotoAsset.favorite), ("hidden", PhotoAsset.hidden)):
-        assert await count(PhotoAsset, column) == truth["photos"][name]
+    with_files = Message.kind.in_(("attachment", "audio"))
+    assert await count(Message, with_files) == kinds["attachment"]
+    for name in ("favorite", "hidden", "trashed"):
+        assert await count(PhotoAsset, getattr(PhotoAsset, name)) == truth["photos"][name]
+    assert await count(PhotoAsset, PhotoAsset.kind == "video") == truth["photos"]["video"]
+    for name in ("locked", "trashed", "pinned", "tombstone"):
+        assert await count(BackupNote, getattr(BackupNote, name)) == truth["notes"][name], name
+    for name, found in (
+        ("recurrences", CalendarEvent.rrule),
+        ("locations", CalendarEvent.location),
+    ):
+        assert await count(CalendarEvent, found.is_not(None)) == truth["calendar"][name], name
+    assert await count(Contact, Contact.has_image) == truth["contacts"]["images"]
     assert await count(PhotoAsset, PhotoAsset.latitude.is_not(None)) == truth["photos"]["with_gps"]
 
 
