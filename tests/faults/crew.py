@@ -54,6 +54,14 @@ class Crew:
         pid = pid_of(row.worker_id)
         return next(worker for worker in self._workers if worker.pid == pid)
 
+    async def lost(self, many: int) -> None:
+        """Wait until so many workers have ended."""
+
+        async def look() -> bool:
+            return len(self.codes) >= many
+
+        await until(look)
+
     def _start(self, engine: str) -> Process:
         process = self._field.worker(engine, **self._changes)
         if self._on_start is not None:

@@ -82,6 +82,7 @@ async def test_what_kills_three_workers_in_a_row_is_poison(
             passing += 1
         for job_id in beside:
             assert (await field.stands(job_id, "completed", "failed")).status == "completed"
+        await crew.lost(3)  # the last of them says that the job has failed, and ends after that
 
     assert (row.status, row.error_type, row.lapses) == ("failed", "poison", 3)
     assert crew.codes == [CODES[how]] * 3
