@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,16 @@ async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database with all tables; each test runs on both kinds."""
-    if request.param == "sqlite":
+    with empty_database(request.param, request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """One with all tables, for as long as the block lasts; its address."""
+    if kind == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
-        copy = tmp_path / "headway.db"
+        copy = folder / "headway.db"
         copy.write_bytes(template.read_bytes())
         yield f"sqlite+aiosqlite:///{copy}"
         return

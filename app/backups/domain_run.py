@@ -3,14 +3,12 @@
     child:  read, decode ─▶ pipe ─▶ parent:  rows ─▶ one step: COPY + counters + cursor
                                             ─▶ search index, out of these rows ─▶ flip
 
-The child reads ahead while the parent writes. The cursor of the job says for each domain which
+While one batch is written, the rows of the next are made and the child reads the one after that. The cursor of the job says for each domain which
 generation is being written, from which file, and up to which row, so a retry goes on there.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,17 +18,16 @@ from app.backups import generations, store
 from app.backups.domains import Domain
 from app.backups.feeding import feed
 from app.backups.people import Directory
-from app.backups.rows.frames import End, Head, Records, without_collector
+from app.backups.rows.frames import NO_FRAME, End, Head, Records, without_collector
 from app.backups.rows.making import Maker, Written
 from app.backups.rows.writing import write
-from app.core.processes import ChildPool
+from app.core.ahead import Ahead
+from app.core.processes import ChildPool, Refused
 from app.jobs.context import JobContext, Step
 
 BATCH = 5_000  # rows of the source per step: 100 ms, so a cancel is heard and the lock is short
 
 _MANY = 100  # rows that are worth looking at before the next query over them
-
-T = TypeVar("T")
 
 
 class Progress(msgspec.Struct):
@@ -56,6 +53,14 @@ class Found(msgspec.Struct):
     request: dict[str, Any]
 
 
+class Batch(NamedTuple):
+    """What is written in one step."""
+
+    written: Written
+    rowid: int  # of the last row read for it
+    lost: int  # rows that damage hides, since the last batch
+
+
 class DomainRun:
     """Reads one database of a backup into the next generation of its domain."""
 
@@ -64,7 +69,6 @@ class DomainRun:
         self.found = found
         self._ctx = ctx
         self._backup_id = backup_id
-        self._maker: Maker | None = None
         kept = (ctx.cursor or {}).get(domain.name)
         self.progress = None if kept is None else msgspec.convert(kept, Progress)
         self.total = 0  # what it is thought to add to the job's counters, in all
@@ -86,45 +90,68 @@ class DomainRun:
         if self.progress is not None and self.progress.read:
             return self.progress.warnings
         asked = {"do": "read", "name": self.domain.name, "request": self.request()}
-        lost_before = 0  # the child counts losses of this run only
-        async with aclosing(_ahead(pool.stream(asked))) as frames:
-            async for frame in frames:
-                match self.domain.frames.decode(frame):
-                    case Head(about):
-                        await self._begin(about, directory, fingerprint)
-                    case Records(records, rowid, lost):
-                        await self._add(records, rowid, lost - lost_before)
-                        lost_before = lost
-                    case End(summary):
-                        await self._end(summary.warnings)
+        async with Ahead(pool.stream(asked)) as frames:
+            maker = await self._begin(await frames.next(), directory, fingerprint)
+            async with Ahead(self._batches(maker, frames)) as batches:
+                while batch := await batches.next():
+                    match batch:
+                        case Batch():
+                            await self._add(batch, meanwhile=batches.begin)
+                        case End(summary):
+                            await self._end(summary.warnings)
         return self._begun.warnings
 
-    async def _begin(self, about: Any, directory: Directory, fingerprint: str) -> None:
+    async def _begin(self, frame: bytes | None, directory: Directory, fingerprint: str) -> Maker:
         """Take up the generation that an earlier attempt has begun, or begin one."""
+        match self.domain.frames.decode(frame or b""):
+            case Head(about):
+                pass
+            case _:
+                raise Refused(NO_FRAME)
         if self.progress is not None:
-            self._maker = self._new_maker(self.progress.generation, directory)
-            self._maker.head(about)  # which tells it who is who
-            return
+            maker = self._new_maker(self.progress.generation, directory)
+            maker.head(about)  # which tells it who is who
+            return maker
         async with self._ctx.step(stage=self.domain.name) as step:
             await store.hold(step.session, self._backup_id)
             number = await generations.begin(step.session, self._backup_id, self.domain.name)
-            self._maker = self._new_maker(number, directory)
-            written = self._maker.head(about)
+            maker = self._new_maker(number, directory)
+            written = maker.head(about)
             await write(step.session, written)
             counts = dict.fromkeys(self.domain.counts.values(), 0)
             begun = Progress(number, fingerprint, counts=_counted(self.domain, counts, written))
             self.keep(step, begun)
+        return maker
 
     def _new_maker(self, generation: int, directory: Directory) -> Maker:
         sqlite = self._ctx.resources.db.is_sqlite
         return self.domain.maker(self._backup_id, generation, directory, sqlite=sqlite)
 
-    async def _add(self, records: msgspec.Raw, rowid: int, lost: int) -> None:
-        before = self._begun
-        with without_collector():
-            count, written = self._rows(records)
+    async def _batches(
+        self, maker: Maker, frames: Ahead[bytes]
+    ) -> AsyncGenerator[Batch | End, None]:
+        """The rows of each frame, and at last the end."""
+        lost_before = 0  # the child counts losses of this run only
+        while frame := await frames.next():
+            frames.begin()
+            match self.domain.frames.decode(frame):
+                case Records(raw, rowid, lost):
+                    with without_collector():
+                        written = maker.items(self.domain.frames.records(raw))
+                    yield Batch(written, rowid, lost - lost_before)
+                    lost_before = lost
+                case End() as end:
+                    yield end
+                case Head():
+                    raise Refused(NO_FRAME)
+
+    async def _add(self, batch: Batch, *, meanwhile: Callable[[], None]) -> None:
+        """One step; `meanwhile` is called when the database begins to work."""
+        before, (written, rowid, lost) = self._begun, batch
+        count = sum(len(rows) for table, rows in written if table is self.domain.feed.table)
         async with self._ctx.step(stage=self.domain.name) as step:
             await store.hold(step.session, self._backup_id)
+            meanwhile()
             await write(step.session, written)
             step.advance(count, failed=lost)
             after = msgspec.structs.replace(
@@ -135,12 +162,6 @@ class DomainRun:
                 lost=before.lost + lost,
             )
             self.keep(step, after)
-
-    def _rows(self, raw: msgspec.Raw) -> tuple[int, Written]:
-        """The rows of a frame, and of how many records they are."""
-        assert self._maker is not None
-        records = self.domain.frames.records(raw)
-        return len(records), self._maker.items(records)
 
     async def _end(self, given: list[dict[str, Any]]) -> None:
         begun = self._begun
@@ -228,16 +249,3 @@ def _warnings(progress: Progress, given: list[dict[str, Any]]) -> list[dict[str,
     detail = f"The database is damaged: salvaged {progress.processed} of {whole} records."
     rest = [one for one in given if "salvaged" not in one["detail"]]
     return [{"code": "damaged", "detail": detail}, *rest]
-
-
-async def _ahead(frames: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same frames, with the next one on its way while the present one is used."""
-    async with aclosing(frames):
-        coming = asyncio.ensure_future(anext(frames, None))
-        try:
-            while (frame := await coming) is not None:
-                coming = asyncio.ensure_future(anext(frames, None))
-                yield frame
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.backups.parsers.artifact import BATCH
+from app.backups.parsers.message_records import MessageColumns
 from app.backups.parsers.messages import Messages
 from app.backups.parsers.source import Source
 
@@ -26,9 +27,9 @@ def read_messages(request: dict[str, Any]) -> Iterator[Any]:
         ("head", {"total", "conversations"}): `total` messages in the whole database, and rows of
             `Conversation`. `total` is what all "records" frames of a run from 0 add up to, plus
             losses.
-        ("records", rows, last_rowid, lost): rows of `Message` in rowid order. `last_rowid` is
-            the next run's "after_rowid"; `lost` counts what damage has hidden in this run so far.
-            `rows` may be empty, where all rows of a batch were reactions.
+        ("records", columns, last_rowid, lost): `MessageColumns`. `last_rowid` is the next run's
+            "after_rowid"; `lost` counts what damage has hidden in this run so far. There may be
+            no message in them, where all rows of a batch were reactions.
         ("end", {"warnings", "counts"}): warnings as {"code", "detail"}; counts of this run, see
             `Messages.counts`, and of the whole database "reaction_rows", "orphan_reactions" (their
             target is gone), "in_several_conversations".
@@ -43,11 +44,11 @@ def read_messages(request: dict[str, Any]) -> Iterator[Any]:
         yield "head", {"total": messages.total, "conversations": messages.conversations}
         last, batch = int(request.get("after_rowid") or 0), int(request.get("batch") or BATCH)
         told = 0
-        for rows, rowid in messages.batches(after=last, batch=batch):
+        for columns, rowid in messages.batches(after=last, batch=batch):
             last, told = rowid, messages.lost
-            yield "records", rows, last, told
+            yield "records", columns, last, told
         if messages.lost > told:  # behind the last message
-            yield "records", [], last, messages.lost
+            yield "records", MessageColumns.none(), last, messages.lost
         yield "end", {"warnings": _warnings(source, messages), "counts": _counts(messages)}
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.backups import generations, store
-from app.backups.domain_run import DomainRun
+from app.backups.domain_run import Batch, DomainRun
 from app.backups.domains import DOMAINS, TABLES
 from app.backups.items.messages import Message
 from app.backups.jobs import IndexBackup, index_backup, purge_backup
@@ -172,12 +172,12 @@ class Gate:
         self.batches: list[int] = []
         real = DomainRun._add
 
-        async def gated(run: DomainRun, records: Any, rowid: int, lost: int) -> None:
+        async def gated(run: DomainRun, batch: Batch, **how: Any) -> None:
             if run.domain.name == domain:
-                self.batches.append(rowid)
+                self.batches.append(batch.rowid)
                 if len(self.batches) == before:
                     self.reached.set()
                     await self.opened.wait()
-            await real(run, records, rowid, lost)
+            await real(run, batch, **how)
 
         monkeypatch.setattr(DomainRun, "_add", gated)

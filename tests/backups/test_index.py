@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.backups import domain_run, generations, listing
-from app.backups.domain_run import DomainRun
+from app.backups.domain_run import Batch, DomainRun
 from app.backups.items.messages import Message, MessageAttachment, MessageConversation
 from app.backups.jobs import IndexBackup
 from app.backups.models import BackupArtifact
@@ -179,9 +179,9 @@ async def test_a_database_that_changes_while_it_is_read_is_read_again_next_time(
     backup_id = await house.register(folder)
     add = DomainRun._add
 
-    async def touch(run: DomainRun, records: Any, rowid: int, lost: int) -> None:
+    async def touch(run: DomainRun, batch: Batch, **how: Any) -> None:
         sms(folder).touch()
-        await add(run, records, rowid, lost)
+        await add(run, batch, **how)
 
     monkeypatch.setattr(DomainRun, "_add", touch)
     row = await house.index(backup_id)

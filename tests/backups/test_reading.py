@@ -7,7 +7,7 @@ import pytest
 
 from app.backups.manifest import BackupFolder
 from app.backups.parsers.errors import Corrupt, SourceError
-from app.backups.parsers.message_records import Conversation, Message
+from app.backups.parsers.message_records import Conversation, MessageColumns
 from app.backups.reading import read_messages
 from tests.backups.sample import make_backup
 
@@ -27,7 +27,7 @@ def truth(backup: Path) -> dict[str, int]:
 def test_everything_the_sample_holds_is_found(backup: Path, truth: dict[str, int]) -> None:
     head, *frames, end = read(backup, folder=str(backup))
 
-    messages = [message for frame in frames for message in frame[1]]
+    messages = [message for frame in frames for message in frame[1].records()]
     counts = end[1]["counts"]
     files = [file for message in messages for file in message.attachments]
     assert end[1]["warnings"] == []
@@ -51,14 +51,16 @@ def test_everything_the_sample_holds_is_found(backup: Path, truth: dict[str, int
 
 def test_a_retry_goes_on_after_any_batch(backup: Path, truth: dict[str, int]) -> None:
     _, *frames, end = read(backup, batch=500)
-    whole = [message for frame in frames for message in frame[1]]
+    whole = [message for frame in frames for message in frame[1].records()]
 
     for stop in range(len(frames)):
         after = frames[stop][2]
         head, *rest, later_end = read(backup, batch=700, after_rowid=after)
 
         assert head[1]["total"] == truth["messages"]
-        assert [m for frame in rest for m in frame[1]] == [m for m in whole if m.id > after]
+        assert [m for frame in rest for m in frame[1].records()] == [
+            m for m in whole if m.id > after
+        ]
         assert later_end[1]["counts"]["orphan_reactions"] == end[1]["counts"]["orphan_reactions"]
     assert [frame[2] for frame in frames] == list(range(500, ROWS + 1, 500))
 
@@ -66,11 +68,12 @@ def test_a_retry_goes_on_after_any_batch(backup: Path, truth: dict[str, int]) ->
 def test_frames_survive_messagepack(backup: Path, truth: dict[str, int]) -> None:
     head, first, *_ = read(backup)
 
-    _, rows, *_ = msgspec.msgpack.decode(msgspec.msgpack.encode(first))
+    _, columns, *_ = msgspec.msgpack.decode(msgspec.msgpack.encode(first))
     _, description = msgspec.msgpack.decode(msgspec.msgpack.encode(head))
 
-    decoded = msgspec.convert(rows, list[Message])
+    decoded = msgspec.convert(columns, MessageColumns)
     assert decoded == first[1]
+    assert len(decoded.records()) == len(decoded.id)
     conversations = msgspec.convert(description["conversations"], list[Conversation])
     assert conversations == head[1]["conversations"]
 
@@ -88,7 +91,7 @@ def test_a_damaged_database_gives_the_rest_and_says_so(
 
     _, *frames, end = list(read_messages({"database": str(damaged)}))
 
-    rows = [message for frame in frames for message in frame[1]]
+    rows = [message for frame in frames for message in frame[1].records()]
     assert len(rows) > truth["messages"] * 0.9
     assert frames[-1][3] > 0
     assert {warning["code"] for warning in end[1]["warnings"]} == {"damaged"}
@@ -111,7 +114,7 @@ def test_random_damage_ends_in_frames_or_a_typed_error(
         _, *frames, end = list(read_messages({"database": str(tmp_path / "sms.db")}))
     except SourceError:
         return
-    rowids = [message.id for frame in frames for message in frame[1]]
+    rowids = [message.id for frame in frames for message in frame[1].records()]
     assert rowids == sorted(set(rowids))
     assert end[1]["counts"].get("messages", 0) == len(rowids)
 

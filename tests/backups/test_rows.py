@@ -1,17 +1,28 @@
 """Row makers write the columns of their tables, in order."""
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from app.backups.domain_run import DomainRun, Found
 from app.backups.domains import DOMAINS
+from app.backups.parsers.message_records import MessageColumns
 from app.backups.people import Directory
 from app.backups.rows.frames import Frames, without_collector
 from app.backups.rows.making import RecordMaker, spoken
+from app.backups.rows.messages import MessageMaker
 from app.core.processes import Refused
 
 RENAMED = {"id": "number", "calendar_id": "calendar"}  # fields that are called otherwise in tables
+BEGUN = {"generation": 1, "fingerprint": "fingerprint"}  # by an earlier attempt
+SQLITE = SimpleNamespace(is_sqlite=True)
+HEAD = msgspec.msgpack.encode(["head", {"total": 0}])
+END = msgspec.msgpack.encode(["end", {"warnings": []}])
 RECORD_MAKERS = [domain.maker for domain in DOMAINS if issubclass(domain.maker, RecordMaker)]
 
 
@@ -51,7 +62,7 @@ def test_times_and_lists_are_what_the_database_takes() -> None:
 
 
 def test_frames_of_another_kind_are_refused() -> None:
-    frames = Frames(int, tuple[int, str])
+    frames = Frames(int, list[tuple[int, str]])
 
     for frame in (b"", b"\xc1", b"\x93\xa7records\x91\x92\x01\x02\x00", b"\x91\xa4what"):
         with pytest.raises(Refused):
@@ -59,3 +70,26 @@ def test_frames_of_another_kind_are_refused() -> None:
     with without_collector():
         assert spoken("a", None, ["b", "a", ""], None) == "a\nb"
     assert spoken(None, []) is None
+
+
+def test_columns_of_different_messages_are_refused() -> None:
+    maker = MessageMaker(uuid4(), 1, Directory(), sqlite=True)
+
+    with pytest.raises(Refused):
+        maker.items(MessageColumns.none()._replace(subject={0: "Nobody's"}))
+
+
+@pytest.mark.parametrize("sent", [[], [END], [HEAD, HEAD]], ids=["nothing", "no head", "two heads"])
+async def test_frames_in_another_order_are_refused(sent: list[bytes]) -> None:
+    class Pool:
+        async def stream(self, _request: object) -> AsyncGenerator[bytes, None]:
+            for frame in sent:
+                yield frame
+
+    ctx: Any = SimpleNamespace(cursor={"notes": BEGUN}, resources=SimpleNamespace(db=SQLITE))
+    notes = next(one for one in DOMAINS if one.name == "notes")
+    run = DomainRun(ctx, uuid4(), notes, Found("fingerprint", [], {}))
+    pool: Any = Pool()
+
+    with pytest.raises(Refused):
+        await run.read(pool, Directory(), "fingerprint")

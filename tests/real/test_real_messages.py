@@ -81,7 +81,7 @@ def test_a_real_chat_db() -> None:
 
     head, frame, end = list(read_messages({"database": str(database), "folder": str(IOS)}))
 
-    messages = frame[1]
+    messages = frame[1].records()
     assert (head[1]["total"], len(messages), len(head[1]["conversations"])) == (10, 10, 7)
     assert messages[0].text.startswith("Hey Kenneth, it's Eireanne!")
     assert messages[0].sent_at == datetime(2015, 11, 22, 18, 9, 46, tzinfo=UTC)

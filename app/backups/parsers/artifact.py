@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.backups.parsers.source import Row, Source, Table
@@ -20,19 +20,23 @@ class Batch(NamedTuple, Generic[R]):
     last_rowid: int  # of the last row read, which may have given no record
 
 
-def in_frames(batch: Batch[Any]) -> Iterator[Batch[Any]]:
-    """The same records, which have a `text`, in one batch; in several where texts are long."""
-    lengths = [len(one.text or "") for one in batch.records]
+def in_parts(
+    ids: Sequence[int], texts: Sequence[str | None], last_rowid: int
+) -> Iterator[tuple[slice, int]]:
+    """How messages fit into frames: all into one, or several where their texts are long.
+
+    Yields:
+        Their places, and the rowid up to which these messages go.
+    """
+    start = size = 0
+    lengths = [len(text or "") for text in texts]
     if sum(lengths) > TEXT_AT_ONCE:
-        part, size = [], 0
-        for one, length in zip(batch.records, lengths, strict=True):
-            part.append(one)
+        for place, length in enumerate(lengths):
             size += length
             if size > TEXT_AT_ONCE:
-                yield Batch(part, one.id)
-                part, size = [], 0
-        batch = Batch(part, batch.last_rowid)
-    yield batch
+                yield slice(start, place + 1), ids[place]
+                start, size = place + 1, 0
+    yield slice(start, len(lengths)), last_rowid
 
 
 class Artifact(ABC, Generic[R]):

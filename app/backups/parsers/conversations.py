@@ -74,14 +74,16 @@ class Chats:
             return self._deleted[message]
         return chat, None
 
-    def columns(self, messages: Sequence[int]) -> tuple[list[int | None], list[datetime | None]]:
-        """What `of` says of each of these messages, as two columns."""
+    def columns(self, messages: Sequence[int]) -> tuple[list[int | None], dict[int, datetime]]:
+        """What `of` says of each of these messages; since when, by place."""
         chats = list(map(self._joins.first, messages))
-        deleted: list[datetime | None] = [None] * len(chats)
+        deleted: dict[int, datetime] = {}
         if None in chats and self._deleted:
             for place, message in enumerate(messages):
-                if chats[place] is None:
-                    chats[place], deleted[place] = self._deleted.get(message, (None, None))
+                if chats[place] is None and message in self._deleted:
+                    chats[place], since = self._deleted[message]
+                    if since is not None:
+                        deleted[place] = since
         return chats, deleted
 
     def conversations(self, reactions: set[int]) -> tuple[int, list[Conversation]]:

@@ -1,11 +1,11 @@
-"""A batch of `message` as columns, and the columns of records that are made of them alone.
+"""A batch of `message` as columns, and the columns of messages that are made of them alone.
 
 Most cells of most columns say nothing, so a batch is worked on by the column: a loop that the
 interpreter runs in C for what every message has, and a look at single rows only where something
 is. That is three times as fast as making one message after the other.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _PLACEHOLDERS = "\ufffc\ufffd"
 
 
-class Columns:
+class RawColumns:
     """A batch of rows of `message`, at least one.
 
     Attributes:
@@ -90,44 +90,35 @@ class Columns:
                 texts[place] = self._transcription(place)
         return texts
 
-    def unsent(self, texts: Sequence[str | None]) -> list[bool]:
-        """Which messages were taken back as a whole."""
-        unsent = [False] * len(self.places)
-        for place, summary in self.summaries.items():
-            gone = self.raw.date_retracted[place] and not texts[place]
-            unsent[place] = summary.unsent or bool(gone)
-        return unsent
+    def unsent(self, texts: Sequence[str | None]) -> dict[int, bool]:
+        """True for the messages that were taken back as a whole."""
+        retracted = self.raw.date_retracted
+        return {
+            place: True
+            for place, summary in self.summaries.items()
+            if summary.unsent or (retracted[place] and not texts[place])
+        }
 
-    def edits(self) -> list[list[Edit]]:
+    def edits(self) -> dict[int, list[Edit]]:
         """Every wording of the messages that were edited."""
-        nothing: list[Edit] = []
-        edits = [nothing] * len(self.places)
-        for place, summary in self.summaries.items():
-            edits[place] = summary.edits
-        return edits
+        return {place: one.edits for place, one in self.summaries.items() if one.edits}
 
-    def edited_at(self, unsent: Sequence[bool]) -> list[datetime | None]:
+    def edited_at(self, unsent: Mapping[int, bool]) -> dict[int, datetime]:
         """When the texts were last changed. Taking a message back sets the column too."""
-        times: list[datetime | None] = [None] * len(self.places)
-        for place, summary in self.summaries.items():
-            if summary.edits or not unsent[place]:
-                times[place] = from_apple(self.raw.date_edited[place])
-        return times
+        changed = (
+            place for place, one in self.summaries.items() if one.edits or place not in unsent
+        )
+        return _not_none((place, from_apple(self.raw.date_edited[place])) for place in changed)
 
-    def events(self, handle: Callable[[object], str | None]) -> list[GroupEvent | None]:
+    def events(self, handle: Callable[[object], str | None]) -> dict[int, GroupEvent]:
         """What happened, where a row reports that; see `event_of`."""
-        events: list[GroupEvent | None] = [None] * len(self.places)
-        for place in self.told(self.raw.item_type):
-            events[place] = event_of(self.row(place), handle)
-        return events
+        reporting = self.told(self.raw.item_type)
+        return {place: event_of(self.row(place), handle) for place in reporting}
 
-    def links(self) -> list[LinkPreview | None]:
+    def links(self) -> dict[int, LinkPreview]:
         """The previews of links."""
-        links: list[LinkPreview | None] = [None] * len(self.places)
-        for place in self.told(self.raw.payload_data):
-            if is_link(self.row(place)):
-                links[place] = read_link(self.raw.payload_data[place])
-        return links
+        shown = (place for place in self.told(self.raw.payload_data) if is_link(self.row(place)))
+        return _not_none((place, read_link(self.raw.payload_data[place])) for place in shown)
 
     def _transcription(self, place: int) -> str | None:
         """What was said in an audio message, where its body tells."""
@@ -140,11 +131,15 @@ class Columns:
             return None
 
 
-def sparse(column: Sequence[Any], make: Callable[[Any], T]) -> list[T | None]:
-    """What `make` makes of each cell that says something; None for the others."""
+def sparse(column: Sequence[Any], make: Callable[[Any], T | None]) -> dict[int, T]:
+    """What `make` makes of the cells that say something, by place."""
     if not any(column):
-        return [None] * len(column)
-    return [make(cell) if cell else None for cell in column]
+        return {}
+    return _not_none((place, make(cell)) for place, cell in enumerate(column) if cell)
+
+
+def _not_none(told: Iterable[tuple[int, T | None]]) -> dict[int, T]:
+    return {place: one for place, one in told if one is not None}
 
 
 def in_order(attachments: list[Attachment], body: object) -> list[Attachment]:

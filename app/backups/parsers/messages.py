@@ -10,18 +10,18 @@ Source: docs/formats.md, Messages.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from app.backups.parsers.apple_time import from_apple
-from app.backups.parsers.artifact import BATCH, Batch, in_frames
+from app.backups.parsers.artifact import BATCH, in_parts
 from app.backups.parsers.attachments import Attachments
 from app.backups.parsers.cells import int_of, text_of
 from app.backups.parsers.conversations import Chats, Handles
 from app.backups.parsers.errors import UnsupportedSchema
-from app.backups.parsers.message_columns import Columns, in_order, sparse
+from app.backups.parsers.message_columns import RawColumns, in_order, sparse
 from app.backups.parsers.message_joins import Joins
 from app.backups.parsers.message_kinds import RawMessage, effect_of
-from app.backups.parsers.message_records import Attachment, Conversation, Message
+from app.backups.parsers.message_records import Attachment, Conversation, Message, MessageColumns
 from app.backups.parsers.reactions import Reactions, is_reaction
 from app.backups.parsers.source import Row, Source, Table
 
@@ -30,6 +30,18 @@ SOURCE = "messages"  # the logical name of the database
 _TABLE = Table("message", RawMessage._fields[1:])
 _ASSOCIATION = RawMessage._fields.index("associated_message_type")
 _ATTACHED = Table("message_attachment_join", ("message_id", "attachment_id"))
+
+
+class MessageBatch(NamedTuple):
+    """Messages in rowid order, by the column."""
+
+    columns: MessageColumns
+    last_rowid: int  # of the last row read, which may have given no message
+
+    @property
+    def records(self) -> list[Message]:
+        """The messages one by one."""
+        return self.columns.records()
 
 
 class Messages:
@@ -76,7 +88,7 @@ class Messages:
         """Rowids of `message` that damage has hidden so far."""
         return self._source.lost.get(_TABLE.name, 0)
 
-    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[Message]]:
+    def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[MessageBatch]:
         """All messages with a rowid above `after`, in rowid order.
 
         Going on after the `last_rowid` of a batch gives exactly the messages not yet given.
@@ -89,8 +101,9 @@ class Messages:
         self._source.lost.pop(_TABLE.name, None)  # the passes before this one met the same damage
         for rows in self._source.scan(_TABLE, after=after, batch=batch):
             kept = self._without_reactions(rows)
-            messages = self._messages(Columns(kept)) if kept else []
-            yield from in_frames(Batch(messages, rows[-1][0]))
+            found = self._messages(RawColumns(kept)) if kept else MessageColumns.none()
+            for part, rowid in in_parts(found.id, found.text, rows[-1][0]):
+                yield MessageBatch(found.part(part), rowid)
 
     def _without_reactions(self, rows: list[Row]) -> list[Row]:
         kept = []
@@ -101,37 +114,38 @@ class Messages:
                 kept.append(row)
         return kept
 
-    def _messages(self, columns: Columns) -> list[Message]:
+    def _messages(self, columns: RawColumns) -> MessageColumns:
         raw = columns.raw
         guids, files = columns.guids(), self._files(raw)
         chats, deleted = self.chats.columns(raw.rowid)
         texts = columns.texts()
         unsent = columns.unsent(texts)
+        for place in unsent:
+            texts[place] = None
         whose = (raw.is_from_me, raw.handle_id, raw.destination_caller_id, raw.account)
-        fields = (
-            raw.rowid,
-            guids,
-            chats,
-            map(from_apple, raw.date),
-            map(bool, raw.is_from_me),
-            map(self._handles.sender, *whose),
-            (one if type(one) is str else None for one in raw.service),
-            columns.kinds(files),
-            [None if gone else text for gone, text in zip(unsent, texts, strict=True)],
-            sparse(raw.subject, text_of),
-            sparse(raw.thread_originator_guid, _reply),
-            columns.edited_at(unsent),
-            columns.edits(),
-            unsent,
-            deleted,
-            sparse(raw.expressive_send_style_id, effect_of),
-            sparse(raw.error, int_of),
-            self.reactions.take(guids),
-            [files.get(place) or [] for place in columns.places],
-            columns.events(self._handles.get),
-            columns.links(),
+        messages = MessageColumns(
+            id=list(raw.rowid),
+            guid=guids,
+            conversation_id=chats,
+            sent_at=list(map(from_apple, raw.date)),
+            is_from_me=list(map(bool, raw.is_from_me)),
+            sender=list(map(self._handles.sender, *whose)),
+            service=[one if type(one) is str else None for one in raw.service],
+            kind=columns.kinds(files),
+            text=texts,
+            subject=sparse(raw.subject, text_of),
+            reply_to_guid=sparse(raw.thread_originator_guid, _reply),
+            edited_at=columns.edited_at(unsent),
+            edits=columns.edits(),
+            unsent=unsent,
+            deleted_at=deleted,
+            effect=sparse(raw.expressive_send_style_id, effect_of),
+            error_code=sparse(raw.error, int_of),
+            reactions=self.reactions.take(guids),
+            attachments=files,
+            event=columns.events(self._handles.get),
+            link=columns.links(),
         )
-        messages = list(map(Message._make, zip(*fields, strict=True)))
         self.counts["text_from_body"] += columns.from_body
         self._tally(messages)
         return messages
@@ -148,20 +162,19 @@ class Messages:
                     files[place] = in_order(found, raw.attributedbody[place])
         return files
 
-    def _tally(self, messages: list[Message]) -> None:
-        columns: Any = Message._make(zip(*messages, strict=True))  # each a tuple of cells
-        counts, many = self.counts, len(messages)
-        counts.update(columns.kind)
-        counts["messages"] += many
-        counts["edited"] += sum(map(bool, columns.edits))
-        counts["unsent"] += sum(columns.unsent)
-        counts["replies"] += many - columns.reply_to_guid.count(None)
-        counts["effects"] += many - columns.effect.count(None)
-        counts["deleted"] += many - columns.deleted_at.count(None)
-        counts["failed"] += many - columns.error_code.count(None)
-        counts["without_conversation"] += columns.conversation_id.count(None)
-        counts["attachments"] += sum(map(len, columns.attachments))
-        counts["reactions"] += sum(map(len, columns.reactions))
+    def _tally(self, messages: MessageColumns) -> None:
+        counts = self.counts
+        counts.update(messages.kind)
+        counts["messages"] += len(messages.id)
+        counts["edited"] += len(messages.edits)
+        counts["unsent"] += len(messages.unsent)
+        counts["replies"] += len(messages.reply_to_guid)
+        counts["effects"] += len(messages.effect)
+        counts["deleted"] += len(messages.deleted_at)
+        counts["failed"] += len(messages.error_code)
+        counts["without_conversation"] += messages.conversation_id.count(None)
+        counts["attachments"] += sum(map(len, messages.attachments.values()))
+        counts["reactions"] += sum(map(len, messages.reactions.values()))
 
 
 def _check_schema(source: Source) -> None:

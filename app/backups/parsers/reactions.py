@@ -31,6 +31,9 @@ _TABLE = Table(
 )
 
 
+_Key = tuple[str, str | None, bool, int]  # part, who, and of a sticker its rowid
+
+
 class _Tapback(NamedTuple):
     """One row, ordered in time."""
 
@@ -101,10 +104,13 @@ class Reactions:
             self.rowids.add(rowid)
             self._aimless += 1
 
-    def take(self, guids: Iterable[str]) -> list[list[Reaction]]:
-        """The reactions that stand on each of these messages, oldest first, and forget them."""
-        aims = self._by_target
-        return [_standing(aims.pop(guid)) if guid in aims else [] for guid in guids]
+    def take(self, guids: Iterable[str]) -> dict[int, list[Reaction]]:
+        """The reactions that stand on these messages, by place, oldest first; and forget them."""
+        aims, found = self._by_target, {}
+        for place, guid in enumerate(guids):
+            if guid in aims and (standing := _standing(aims.pop(guid))):
+                found[place] = standing
+        return found
 
     def forget(self, guids: Iterable[str]) -> None:
         """Drop the reactions on messages that were handed out in an earlier run."""
@@ -141,7 +147,8 @@ def _rows(source: Source) -> Iterator[Row]:
 
 def _standing(tapbacks: list[_Tapback]) -> list[Reaction]:
     """Fold a history: one reaction a person and part, the latest; stickers add up."""
-    standing: dict[tuple[str, str | None, bool, int], _Tapback] = {}
+    standing: dict[_Key, _Tapback] = {}
+    stickers: dict[Any, list[_Key]] = {}  # those that stand, by who put them where
     for tapback in sorted(tapbacks):
         which = tapback.code % 1000
         own = tapback.rowid if which == _STICKER and tapback.code < FIRST_REMOVAL else 0
@@ -149,12 +156,11 @@ def _standing(tapbacks: list[_Tapback]) -> list[Reaction]:
         if tapback.code < FIRST_REMOVAL:
             standing.pop(key, None)  # so that the order stays that of time
             standing[key] = tapback
+            if which == _STICKER:
+                stickers.setdefault(key[:3], []).append(key)
         elif which == _STICKER:
-            last = [
-                k for k, t in standing.items() if k[:3] == key[:3] and t.code == tapback.code - 1000
-            ]
-            for sticker in last[-1:]:
-                del standing[sticker]
+            if mine := stickers.get(key[:3]):
+                del standing[mine.pop()]
         elif key in standing and standing[key].code == tapback.code - 1000:
             del standing[key]
     return [

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.backups.parsers.artifact import BATCH, Artifact, Batch, in_frames
+from app.backups.parsers.artifact import BATCH, Artifact, Batch, in_parts
 from app.backups.parsers.cells import code_of, line_of, text_of, time_of
 from app.backups.parsers.jids import Known, People, jid_of
 from app.backups.parsers.source import Row, Source, Table
@@ -104,8 +104,10 @@ class WhatsApp(Artifact[Message]):
 
     def batches(self, *, after: int = 0, batch: int = BATCH) -> Iterator[Batch[Message]]:
         """See `Artifact.batches`; a batch ends early where its texts are long."""
-        for whole in super().batches(after=after, batch=batch):
-            yield from in_frames(whole)
+        for records, last in super().batches(after=after, batch=batch):
+            ids, texts = [one.id for one in records], [one.text for one in records]
+            for part, rowid in in_parts(ids, texts, last):
+                yield Batch(records[part], rowid)
 
     def _records(self, rows: list[Row]) -> list[Message]:
         raws = list(map(RawMessage._make, rows))

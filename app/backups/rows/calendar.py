@@ -26,7 +26,7 @@ def _alarms(alarms: Sequence[Any]) -> str | None:
 class CalendarMaker(RecordMaker):
     """Makes rows of `CalendarSheet` and `CalendarEvent`."""
 
-    frames = Frames(AboutCalendar, records.Event)
+    frames = Frames(AboutCalendar, list[records.Event])
     model, record = CalendarEvent, records.Event
     special = {"exdates": _times, "alarms": _alarms}
 

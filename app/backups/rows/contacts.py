@@ -9,7 +9,7 @@ from app.backups.rows.making import RecordMaker, spoken
 class ContactMaker(RecordMaker):
     """Makes rows of `Contact`."""
 
-    frames = Frames(About, records.Contact)
+    frames = Frames(About, list[records.Contact])
     model, record = Contact, records.Contact
 
     @staticmethod

@@ -13,6 +13,8 @@ import msgspec
 
 from app.core.processes import Refused
 
+NO_FRAME = "The process that read the database sent something else."  # a refusal's sentence
+
 A = TypeVar("A")
 
 
@@ -54,10 +56,10 @@ Frame = Head[Any] | Records | End
 class Frames:
     """Decodes the frames of one domain."""
 
-    def __init__(self, about: Any, record: Any) -> None:
-        """`about` and `record` are the types of what the head and the records hold."""
+    def __init__(self, about: Any, records: Any) -> None:
+        """The types of what a head holds, and of the records of a frame, together."""
         self._decode = msgspec.msgpack.Decoder(Head[about] | Records | End).decode
-        self._decode_records = msgspec.msgpack.Decoder(list[record]).decode
+        self._decode_records = msgspec.msgpack.Decoder(records).decode
 
     def decode(self, frame: bytes) -> Frame:
         """One frame of the child, its records still as they came.
@@ -69,15 +71,14 @@ class Frames:
             found: Frame = self._decode(frame)
         return found
 
-    def records(self, raw: msgspec.Raw) -> list[Any]:
+    def records(self, raw: msgspec.Raw) -> Any:
         """The records of a frame. Whoever makes rows of them does well to drop them at once.
 
         Raises:
             Refused: they are none.
         """
         with _refusing():
-            found: list[Any] = self._decode_records(raw)
-        return found
+            return self._decode_records(raw)
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def _refusing() -> Generator[None]:
     try:
         yield
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused("The process that read the database sent something else.") from error
+        raise Refused(NO_FRAME) from error
 
 
 @contextmanager

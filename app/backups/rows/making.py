@@ -45,8 +45,8 @@ class Maker(ABC):
         return []
 
     @abstractmethod
-    def items(self, records: Sequence[Any]) -> Written:
-        """Rows of records."""
+    def items(self, records: Any) -> Written:
+        """Rows of the records of a frame."""
 
 
 class Columns:

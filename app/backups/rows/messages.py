@@ -1,28 +1,19 @@
 """Rows of the Messages app.
 
-Here 100,000 records pass a second, so everything is positional and nothing is an object: the
-records are plain arrays in the order of `parsers.message_records`.
+Here 100,000 messages pass a second, so rows are made by the column, and of what few messages have
+nothing is made for the others (see `MessageColumns`).
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from app.backups.items.messages import Message, MessageAttachment, MessageConversation
-from app.backups.rows.frames import About, Frames
-from app.backups.rows.making import Maker, Rows, Written, as_json, spoken, wired
-
-Time = datetime | None
-Text = str | None
-# Tuples, because most are empty: there is one empty tuple, and every empty list is another one.
-Reactions = tuple[tuple[str, Text, Text, bool, Time], ...]
-Files = tuple[tuple[Text, Text, Text, int | None, Text, bool | None, bool], ...]
-ConversationRecord = tuple[int, str, Text, bool, Text, list[str], int, Time, Text]
-MessageRecord = tuple[
-    int, str, int | None, Time, bool, Text, Text, str, Text, Text, Text, Time,
-    tuple[tuple[str, Time], ...], bool, Time, Text, int | None, Reactions, Files,
-    tuple[str, Text, Text] | None, tuple[Text, Text, Text] | None,
-]  # fmt: skip
+from app.backups.parsers import message_records as records
+from app.backups.parsers.message_records import MessageColumns, spread
+from app.backups.rows.frames import NO_FRAME, About, Frames
+from app.backups.rows.making import Convert, Maker, Rows, Written, as_json, spoken, wired
+from app.core.processes import Refused
 
 _NAMED = 4  # people of a group without a title that its label names
 
@@ -30,20 +21,20 @@ _NAMED = 4  # people of a group without a title that its label names
 class AboutMessages(About):
     """What is known before the first message is read."""
 
-    conversations: list[ConversationRecord]
+    conversations: list[records.Conversation]
 
 
 class MessageMaker(Maker):
     """Makes rows of `MessageConversation`, `Message` and `MessageAttachment`."""
 
-    frames = Frames(AboutMessages, MessageRecord)
+    frames = Frames(AboutMessages, MessageColumns)
 
     def head(self, about: AboutMessages) -> Written:
         """The chats."""
         rows = [self._conversation(record) for record in about.conversations]
         return [(MessageConversation, rows)]
 
-    def _conversation(self, record: ConversationRecord) -> tuple[Any, ...]:
+    def _conversation(self, record: records.Conversation) -> tuple[Any, ...]:
         number, guid, service, group, title, people, count, last, person = record
         known = [(handle, self.directory.name(handle)) for handle in people]
         return (
@@ -51,32 +42,59 @@ class MessageMaker(Maker):
             self.time(last), person, title or label(known),
         )  # fmt: skip
 
-    def items(self, records: Sequence[MessageRecord]) -> Written:
-        """Messages, and the files that belong to them."""
-        (backup, generation), time, name = self.stamp, self.time, self.directory.name
-        messages: Rows = []
-        attachments: Rows = []
-        for (
-            number, guid, conversation, sent_at, is_from_me, sender, service, kind, text, subject,
-            reply_to, edited_at, edits, unsent, deleted_at, effect, error, reactions, files,
-            event, link,
-        ) in records:  # fmt: skip
-            messages.append((
-                backup, generation, number, guid, conversation, time(sent_at), is_from_me, sender,
-                service, kind, text, subject, reply_to,
-                None if edited_at is None else time(edited_at), _edits(edits) if edits else None,
-                unsent, None if deleted_at is None else time(deleted_at), effect, error,
-                _reactions(reactions) if reactions else None,
-                as_json(event) if event else None, as_json(link) if link else None,
-                None if sender is None else name(sender),
-                _words(files, link) if files or link else None,
-            ))  # fmt: skip
-            if files:
-                attachments += [
-                    (backup, generation, number, position, *one)
-                    for position, one in enumerate(files)
-                ]
-        return [(Message, messages), (MessageAttachment, attachments)]
+    def items(self, batch: MessageColumns) -> Written:
+        """Messages, and the files that belong to them.
+
+        Raises:
+            Refused: the columns are not those of the same messages.
+        """
+        if not batch.whole:
+            raise Refused(NO_FRAME)
+        return [
+            (Message, list(zip(*self._columns(batch), strict=True))),
+            (MessageAttachment, self._files(batch)),
+        ]
+
+    def _columns(self, batch: MessageColumns) -> list[Iterable[Any]]:
+        """The columns of the table."""
+        many = len(batch.id)
+
+        def told(column: Mapping[int, Any], make: Convert | None = None) -> Iterable[Any]:
+            made = {place: make(one) for place, one in column.items()} if make else column
+            return spread(made, many, None)
+
+        return [
+            *(repeat(one, many) for one in self.stamp),
+            batch.id,
+            batch.guid,
+            batch.conversation_id,
+            map(self.time, batch.sent_at),
+            batch.is_from_me,
+            batch.sender,
+            batch.service,
+            batch.kind,
+            batch.text,
+            told(batch.subject),
+            told(batch.reply_to_guid),
+            told(batch.edited_at, self.time),
+            told(batch.edits, _edits),
+            spread(batch.unsent, many, False),
+            told(batch.deleted_at, self.time),
+            told(batch.effect),
+            told(batch.error_code),
+            told(batch.reactions, _reactions),
+            told(batch.event, as_json),
+            told(batch.link, as_json),
+            map(self.directory.name, batch.sender),
+            told(_words(batch)),
+        ]
+
+    def _files(self, batch: MessageColumns) -> Rows:
+        return [
+            (*self.stamp, batch.id[place], position, *one)
+            for place, files in batch.attachments.items()
+            for position, one in enumerate(files)
+        ]
 
 
 def label(people: Sequence[tuple[str, str | None]]) -> str | None:
@@ -86,16 +104,18 @@ def label(people: Sequence[tuple[str, str | None]]) -> str | None:
     return ", ".join(names + more) or None
 
 
-def _words(files: Files, link: tuple[Text, Text, Text] | None) -> str | None:
-    return spoken((file[1] for file in files), link or ())
+def _words(batch: MessageColumns) -> dict[int, str | None]:
+    """What else messages are found by: the names of their files, and what a link shows."""
+    files, links = batch.attachments, batch.link
+    return {
+        place: spoken((file.filename for file in files.get(place, ())), links.get(place) or ())
+        for place in files.keys() | links.keys()
+    }
 
 
-def _edits(edits: Iterable[Sequence[Any]]) -> str | None:
-    return as_json([{"text": text, "at": wired(at)} for text, at in edits])
+def _edits(edits: Sequence[records.Edit]) -> str | None:
+    return as_json([{"text": one.text, "at": wired(one.at)} for one in edits])
 
 
-def _reactions(reactions: Iterable[Sequence[Any]]) -> str | None:
-    return as_json([
-        {"kind": kind, "emoji": emoji, "sender": sender, "is_from_me": mine, "at": wired(at)}
-        for kind, emoji, sender, mine, at in reactions
-    ])  # fmt: skip
+def _reactions(reactions: Sequence[records.Reaction]) -> str | None:
+    return as_json([{**one._asdict(), "at": wired(one.at)} for one in reactions])

@@ -9,7 +9,7 @@ from app.backups.rows.making import RecordMaker, spoken
 class NoteMaker(RecordMaker):
     """Makes rows of `BackupNote`."""
 
-    frames = Frames(About, records.Note)
+    frames = Frames(About, list[records.Note])
     model, record = BackupNote, records.Note
 
     @staticmethod

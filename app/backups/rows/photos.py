@@ -9,7 +9,7 @@ from app.backups.rows.making import RecordMaker, spoken
 class PhotoMaker(RecordMaker):
     """Makes rows of `PhotoAsset`."""
 
-    frames = Frames(About, records.Photo)
+    frames = Frames(About, list[records.Photo])
     model, record = PhotoAsset, records.Photo
 
     @staticmethod

@@ -23,7 +23,7 @@ class AboutWhatsApp(About):
 class WhatsAppMaker(Maker):
     """Makes rows of `WhatsAppChat`, `WhatsAppMessage` and `WhatsAppAttachment`."""
 
-    frames = Frames(AboutWhatsApp, records.Message)
+    frames = Frames(AboutWhatsApp, list[records.Message])
     names: dict[str, str | None]
 
     def head(self, about: AboutWhatsApp) -> Written:

@@ -463,5 +463,5 @@ def test_a_batch_of_long_texts_is_given_in_parts(
     with Source(phone.path) as source:
         batches = list(Messages(source).batches())
 
-    assert [len(records) for records, _ in batches] == [3, 3, 1]
-    assert [last for _, last in batches] == [rowids[2], rowids[5], rowids[6]]
+    assert [len(batch.records) for batch in batches] == [3, 3, 1]
+    assert [batch.last_rowid for batch in batches] == [rowids[2], rowids[5], rowids[6]]
