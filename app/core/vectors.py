@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import DDL, ColumnElement, Dialect, LargeBinary, Text, cast, event
+from sqlalchemy import ARRAY, DDL, REAL, ColumnElement, Dialect, LargeBinary, cast, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from app.core.db import Base
@@ -24,7 +24,9 @@ class _HalfVec(UserDefinedType[Any]):
         return "halfvec"
 
     def bind_expression(self, bindvalue: Any) -> ColumnElement[Any]:
-        return cast(cast(bindvalue, Text), self)  # the driver knows text, pgvector the rest
+        return cast(
+            cast(bindvalue, ARRAY(REAL)), self
+        )  # the driver knows arrays, pgvector the rest
 
 
 class HalfVector(TypeDecorator[NDArray[np.float32]]):
@@ -42,7 +44,7 @@ class HalfVector(TypeDecorator[NDArray[np.float32]]):
         """The vector as the database takes it."""
         if value is None:
             return None
-        return to_bytes(value) if dialect.name == "sqlite" else to_text(value)
+        return to_bytes(value) if dialect.name == "sqlite" else to_floats(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> NDArray[np.float32] | None:
         """The vector as fp32."""
@@ -58,9 +60,10 @@ def to_bytes(vector: NDArray[np.float32]) -> bytes:
     return vector.astype(np.float16).tobytes()
 
 
-def to_text(vector: NDArray[np.float32]) -> str:
-    """A vector as pgvector reads it."""
-    return "[" + ",".join(map(str, vector.astype(np.float16).tolist())) + "]"
+def to_floats(vector: NDArray[np.float32]) -> list[float]:
+    """A vector as PostgreSQL's `real[]`, which pgvector takes; as text it would cost ten times as much."""
+    halves: list[float] = vector.astype(np.float16).tolist()
+    return halves
 
 
 # Where tables are made without the migrations.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+import numpy as np
 from sqlalchemy import CursorResult, case, delete, exists, func, insert, null, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -68,13 +69,27 @@ def embedded_text(title: str, own: str) -> str:
 def trigrams(searched: str) -> list[int]:
     """Every three characters in a row, without regard to case, each once, as 32-bit numbers."""
     low = searched.lower()
-    found = {low[place : place + 3] for place in range(len(low) - 2)}
-    return [number_of(each) for each in found]
+    letters = np.frombuffer(low.encode("utf-32-le"), np.uint32)
+    plain = letters < _ASCII
+    plain = plain[:-2] & plain[1:-1] & plain[2:]
+    first, second, third = (letters[place : len(plain) + place][plain] for place in range(3))
+    found = np.unique(_FIRST[first] ^ _SECOND[second] ^ _THIRD[third]).astype(np.int64) - _HALF
+    rest = {low[place : place + 3] for place in np.flatnonzero(~plain)}
+    return [*found.tolist(), *map(number_of, rest)]
 
 
 def number_of(trigram: str) -> int:
     """Three characters as PostgreSQL's `integer`; that two may share a number harms nobody."""
-    return zlib.crc32(trigram.encode()) - 2**31
+    return zlib.crc32(trigram.encode()) - _HALF
+
+
+# A CRC of three bytes is that of each of them alone, put together by exclusive or. Looked up so,
+# the numbers of a chunk take less than half the time.
+_ASCII, _HALF = 128, 2**31
+_NONE = zlib.crc32(bytes(3))
+_FIRST = np.array([zlib.crc32(bytes([one, 0, 0])) for one in range(_ASCII)], np.uint32)
+_SECOND = np.array([zlib.crc32(bytes([0, one, 0])) ^ _NONE for one in range(_ASCII)], np.uint32)
+_THIRD = np.array([zlib.crc32(bytes([0, 0, one])) ^ _NONE for one in range(_ASCII)], np.uint32)
 
 
 async def save(

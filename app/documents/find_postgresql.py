@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Database, fetch
 from app.core.search import Asked, Term, tsquery_of
-from app.core.vectors import to_text
+from app.core.vectors import to_floats
 from app.documents.chunks import number_of
 from app.documents.find import LIVE, MATCHES, Match, narrowed, values
 from app.documents.pieces import CANDIDATES, SAMPLED, Sample, bm25, rare
@@ -45,7 +45,7 @@ WHERE true{refused} LIMIT :most
 _BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
 _NEAREST = """
 SELECT c.seq, c.document_id, c.page_number, -e.distance AS score FROM (
-  SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(:vector AS halfvec({dimension}))
+  SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(CAST(:vector AS real[]) AS halfvec({dimension}))
     AS distance
   FROM chunk_embeddings AS e JOIN documents AS d ON d.id = e.document_id
     AND d.indexed_generation IS NOT NULL{narrowed}
@@ -154,7 +154,7 @@ async def by_meaning(
         live=LIVE, narrowed=narrowed(asked), dimension=space.dimension, model=space.model_id
     )
     given = values(asked, as_text=False)
-    given |= {"vector": to_text(vector), "most": min(MATCHES, 2 * max(asked.best, 100))}
+    given |= {"vector": to_floats(vector), "most": min(MATCHES, 2 * max(asked.best, 100))}
     return [Match(*row) for row in await fetch(session, sql, given)]
 
 

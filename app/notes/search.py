@@ -16,7 +16,7 @@ from app.core.columns import Id, UtcDateTime
 from app.core.db import on_sqlite
 from app.core.errors import AppError
 from app.core.search import NOTHING, Asked, Found, Hit
-from app.core.vectors import to_text
+from app.core.vectors import to_floats
 from app.embedding.models import EmbeddingModel
 from app.embedding.vectors import Vectors
 from app.notes.models import Note, NoteEmbedding
@@ -44,7 +44,7 @@ SELECT n.id, n.title, substr(n.content, 1, {_LONGEST}) AS content, n.updated_at,
   (SELECT count(*) FROM matching) AS total
 FROM best JOIN notes n ON n.seq = best.seq ORDER BY best.score DESC, n.seq DESC"""  # noqa: S608
 _NEAREST = """
-SELECT n.id, -(e.vector <#> CAST(:vector AS halfvec)) AS score
+SELECT n.id, -(e.vector <#> CAST(CAST(:vector AS real[]) AS halfvec)) AS score
 FROM note_embeddings e JOIN notes n ON n.id = e.note_id AND n.text_hash = e.text_hash
 WHERE e.model_id = :model AND e.vector IS NOT NULL {mine}
 ORDER BY score DESC LIMIT :best"""
@@ -103,7 +103,7 @@ async def _nearest_on_postgresql(
 ) -> dict[UUID, float]:
     mine, values, typed = _mine(asked)
     statement = text(_NEAREST.format(mine=mine)).bindparams(*typed).columns(id=Id())
-    values |= {"vector": to_text(question), "model": model, "best": _depth(asked)}
+    values |= {"vector": to_floats(question), "model": model, "best": _depth(asked)}
     return {row.id: row.score for row in await session.execute(statement, values)}
 
 

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.documents.chunks import number_of
+from app.documents.chunks import number_of, trigrams
 from app.documents.pieces import SAMPLE_SECONDS, SAMPLED, Sample, bm25, rare
 
 TEXTS = [
@@ -62,3 +64,12 @@ def test_a_sample_of_a_table_that_was_nearly_empty_does_not_serve_long() -> None
     empty, whole = Sample.of(0, {}, 0), Sample.of(SAMPLED, {}, SAMPLED)
 
     assert whole.until - empty.until == pytest.approx(SAMPLE_SECONDS, abs=1)
+
+
+@given(st.text(st.sampled_from("abAB 09.\0äßЖ語😀\u0130"), max_size=40) | st.text(max_size=40))
+def test_a_text_has_the_numbers_of_its_pieces_each_once(text: str) -> None:
+    low = text.lower()
+    expected = sorted({number_of(low[place : place + 3]) for place in range(len(low) - 2)})
+
+    assert sorted(set(trigrams(text))) == expected
+    assert all(-(2**31) <= number < 2**31 for number in trigrams(text))
