@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, or_, select, true, update
+from sqlalchemy import bindparam, case, delete, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
 
@@ -12,6 +12,10 @@ from app.backups.models import Backup, BackupArtifact, BackupStatus
 from app.core.columns import now
 from app.core.errors import Conflict, NotFound
 
+# SQLite has one writer anyway.
+_HELD = (
+    select(Backup.id).where(Backup.id == bindparam("id")).with_for_update(read=True, key_share=True)
+)
 _IS_LIVE = Backup.indexed_at.is_not(None)  # all of it was whole at least once
 
 
@@ -69,9 +73,7 @@ async def hold(session: AsyncSession, backup_id: UUID) -> None:
     Raises:
         NotFound: it was deleted; the job must stop.
     """
-    statement = select(Backup.id).where(Backup.id == backup_id)
-    locked = statement.with_for_update(read=True, key_share=True)  # SQLite has one writer anyway
-    if (await session.execute(locked)).one_or_none() is None:
+    if (await session.execute(_HELD, {"id": backup_id})).one_or_none() is None:
         raise NotFound("The backup was deleted.", code="backup_deleted")
 
 

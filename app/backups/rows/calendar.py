@@ -6,7 +6,7 @@ from typing import Any
 from app.backups.items.calendar import CalendarEvent, CalendarSheet
 from app.backups.parsers import calendar_records as records
 from app.backups.rows.frames import About, Frames
-from app.backups.rows.making import RecordMaker, Written, as_json, spoken, wired
+from app.backups.rows.making import RecordMaker, Written, as_json, as_text, spoken
 
 
 class AboutCalendar(About):
@@ -16,11 +16,11 @@ class AboutCalendar(About):
 
 
 def _times(moments: Sequence[Any]) -> str | None:
-    return as_json([wired(moment) for moment in moments])
+    return as_json([as_text(moment) for moment in moments])
 
 
 def _alarms(alarms: Sequence[Any]) -> str | None:
-    return as_json([(seconds, wired(at)) for seconds, at in alarms])
+    return as_json([(seconds, as_text(at)) for seconds, at in alarms])
 
 
 class CalendarMaker(RecordMaker):

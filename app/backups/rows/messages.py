@@ -12,7 +12,7 @@ from app.backups.items.messages import Message, MessageAttachment, MessageConver
 from app.backups.parsers import message_records as records
 from app.backups.parsers.message_records import MessageColumns, spread
 from app.backups.rows.frames import NO_FRAME, About, Frames
-from app.backups.rows.making import Convert, Maker, Rows, Written, as_json, spoken, wired
+from app.backups.rows.making import Convert, Maker, Rows, Written, as_json, as_text, spoken
 from app.core.processes import Refused
 
 _NAMED = 4  # people of a group without a title that its label names
@@ -114,8 +114,8 @@ def _words(batch: MessageColumns) -> dict[int, str | None]:
 
 
 def _edits(edits: Sequence[records.Edit]) -> str | None:
-    return as_json([{"text": one.text, "at": wired(one.at)} for one in edits])
+    return as_json([{"text": one.text, "at": as_text(one.at)} for one in edits])
 
 
 def _reactions(reactions: Sequence[records.Reaction]) -> str | None:
-    return as_json([{**one._asdict(), "at": wired(one.at)} for one in reactions])
+    return as_json([{**one._asdict(), "at": as_text(one.at)} for one in reactions])

@@ -10,7 +10,7 @@ from typing import Any
 from app.backups.items.whatsapp import WhatsAppAttachment, WhatsAppChat, WhatsAppMessage
 from app.backups.parsers import whatsapp_records as records
 from app.backups.rows.frames import About, Frames
-from app.backups.rows.making import Maker, Rows, Written, as_json, spoken, wired
+from app.backups.rows.making import Maker, Rows, Written, as_json, as_text, spoken
 
 
 class AboutWhatsApp(About):
@@ -84,6 +84,6 @@ def _words(message: records.Message) -> str | None:
 
 def _reactions(reactions: Sequence[Sequence[Any]]) -> str | None:
     return as_json([
-        {"emoji": emoji, "sender_jid": sender, "is_from_me": mine, "at": wired(at)}
+        {"emoji": emoji, "sender_jid": sender, "is_from_me": mine, "at": as_text(at)}
         for emoji, sender, mine, at in reactions
     ])  # fmt: skip
