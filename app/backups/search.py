@@ -5,10 +5,11 @@ join the live generation in the same statement, so half an index run is never fo
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextualSelect, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.backups.domains import DOMAINS
@@ -68,31 +69,28 @@ async def _matching(session: AsyncSession, asked: Asked, query: Query) -> Found:
     match = query.fts5() if sqlite else query.tsquery()
     if not match:
         return NOTHING
-    where, values, typed = _filters(asked)
-    sql = (_SQLITE if sqlite else _POSTGRESQL).format(where=where)
-    statement = text(sql).bindparams(*typed).columns(backup_id=Id(), timestamp=UtcDateTime())
-    values |= {"match": match, "best": asked.best}
-    rows = (await session.execute(statement, values)).mappings().all()
+    kinds = None if asked.kinds is None else sorted(asked.kinds)
+    given = {"owner_id": asked.owner_id, "backup_id": asked.backup_id, "kinds": kinds}
+    narrowed = [name for name, value in given.items() if value is not None]
+    values = given | {"match": match, "best": asked.best}
+    rows = (await session.execute(_statement(sqlite, *narrowed), values)).mappings().all()
     return Found(list(_hits(rows)), rows[0]["total"] if rows else 0)
 
 
-def _filters(asked: Asked) -> tuple[str, dict[str, Any], list[Any]]:
-    """What narrows a search down: SQL, values, and the types of those that need one."""
-    where, typed = "", list[Any]()
-    values: dict[str, Any] = {}
-    if asked.owner_id is not None:
-        where += " AND b.owner_id = :owner_id"
-        values["owner_id"] = asked.owner_id
-        typed.append(bindparam("owner_id", type_=Id()))
-    if asked.backup_id is not None:
-        where += " AND s.backup_id = :backup_id"
-        values["backup_id"] = asked.backup_id
-        typed.append(bindparam("backup_id", type_=Id()))
-    if asked.kinds is not None:
-        where += " AND s.kind IN :kinds"
-        values["kinds"] = sorted(asked.kinds)
-        typed.append(bindparam("kinds", expanding=True))
-    return where, values, typed
+# What narrows a search down, and the parameters of that.
+_FILTERS = {
+    "owner_id": (" AND b.owner_id = :owner_id", bindparam("owner_id", type_=Id())),
+    "backup_id": (" AND s.backup_id = :backup_id", bindparam("backup_id", type_=Id())),
+    "kinds": (" AND s.kind IN :kinds", bindparam("kinds", expanding=True)),
+}
+
+
+@lru_cache  # making one takes as long as finding nothing
+def _statement(sqlite: bool, *narrowed: str) -> TextualSelect:
+    where = "".join(_FILTERS[name][0] for name in narrowed)
+    sql = (_SQLITE if sqlite else _POSTGRESQL).format(where=where)
+    typed = text(sql).bindparams(*(_FILTERS[name][1] for name in narrowed))
+    return typed.columns(backup_id=Id(), timestamp=UtcDateTime())
 
 
 def _hits(rows: Iterable[Mapping[Any, Any]]) -> Iterable[Hit]:

@@ -87,6 +87,8 @@ async def by_meaning(resources: Resources, session: AsyncSession, asked: Asked) 
         return None
     nearest = _nearest_on_sqlite if on_sqlite(session) else _nearest_on_postgresql
     scores = await nearest(session, asked, model, question)
+    if not scores:
+        return NOTHING
     notes = {
         note.id: note for note in await session.scalars(select(Note).where(Note.id.in_(scores)))
     }
