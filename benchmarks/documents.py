@@ -1,6 +1,6 @@
 """Documents end to end: reading, cutting, embedding and searching, in figures.
 
-    python -m benchmarks.documents ingest [--pages N | --file PDF]   one PDF through both jobs
+    python -m benchmarks.documents ingest [--pages N --words N | --file PDF]   a PDF through both jobs
     python -m benchmarks.documents model                     the model alone: the limit of ingest
     python -m benchmarks.documents search [--chunks N ...]   how long a question takes
 
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,11 +112,13 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
         yield resources
 
 
-async def ingest(kind: str, folder: Path, pages: int, file: Path | None = None) -> None:
+async def ingest(
+    kind: str, folder: Path, *, pages: int, on_a_page: int, file: Path | None = None
+) -> None:
     """One PDF through both jobs, without a model and with the real one; the same text again."""
     dice = random.Random(1)
     words = vocabulary(dice)
-    path = file or make_pdf(folder / "a.pdf", [prose(dice, words, 230) for _ in range(pages)])
+    path = file or make_pdf(folder / "a.pdf", [prose(dice, words, on_a_page) for _ in range(pages)])
     async with database(kind, folder) as resources:
         await resources.embedder.embed(["loaded"])
         for name, embedder in (("no model", NoModel()), ("MiniLM", resources.embedder)):
@@ -246,15 +249,17 @@ def main() -> None:
     asked.add_argument("what", choices=["ingest", "model", "search"])
     asked.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     asked.add_argument("--pages", type=int, default=500)
+    asked.add_argument("--words", type=int, default=230, help="on a page of a made-up PDF")
     asked.add_argument("--file", type=Path, help="a PDF, in place of a made-up one")
     asked.add_argument("--chunks", type=int, nargs="+", default=[10_000, 100_000])
     given = asked.parse_args()
     works: list[Callable[[Path], Coroutine[Any, Any, None]]] = []
     for kind in given.database or ["sqlite", "postgresql"]:
         if given.what == "ingest":
-            works.append(lambda folder, kind=kind: ingest(kind, folder, given.pages, given.file))  # type: ignore[misc]
+            how = {"pages": given.pages, "on_a_page": given.words, "file": given.file}
+            works.append(partial(ingest, kind, **how))
         elif given.what == "search":
-            works.append(lambda folder, kind=kind: search(kind, folder, given.chunks))  # type: ignore[misc]
+            works.append(partial(search, kind, counts=given.chunks))
     for work in works or [model]:
         with TemporaryDirectory(prefix="headway-bench-") as folder:
             asyncio.run(work(Path(folder)))
