@@ -18,14 +18,16 @@ from app.backups import generations, store
 from app.backups.domains import Domain
 from app.backups.feeding import feed
 from app.backups.people import Directory
-from app.backups.rows.frames import NO_FRAME, End, Head, Records, without_collector
+from app.backups.rows.frames import MOST_RECORDS, NO_FRAME, End, Head, Records, without_collector
 from app.backups.rows.making import Maker, Written
 from app.backups.rows.writing import write
 from app.core.ahead import Ahead
 from app.core.processes import ChildPool, Refused
 from app.jobs.context import JobContext, Step
 
-BATCH = 5_000  # rows of the source per step: 100 ms, so a cancel is heard and the lock is short
+BATCH = (
+    MOST_RECORDS  # rows of the source per step: 100 ms, so a cancel is heard and the lock is short
+)
 
 _MANY = 100  # rows that are worth looking at before the next query over them
 
@@ -132,7 +134,7 @@ class DomainRun:
     ) -> AsyncGenerator[Batch | End, None]:
         """The rows of each frame, and at last the end."""
         lost_before = 0  # the child counts losses of this run only
-        while frame := await frames.next():
+        while (frame := await frames.next()) is not None:
             frames.begin()
             match self.domain.frames.decode(frame):
                 case Records(raw, rowid, lost):
@@ -141,18 +143,21 @@ class DomainRun:
                     yield Batch(written, rowid, lost - lost_before)
                     lost_before = lost
                 case End() as end:
-                    yield end
+                    if await frames.next() is None:
+                        yield end
+                        return
+                    break
                 case Head():
-                    raise Refused(NO_FRAME)
+                    break
+        raise Refused(NO_FRAME)  # in another order, or without an end
 
     async def _add(self, batch: Batch, *, meanwhile: Callable[[], None]) -> None:
-        """One step; `meanwhile` is called when the database begins to work."""
+        """One step; `meanwhile` is called when the database has the rows and works on them."""
         before, (written, rowid, lost) = self._begun, batch
         count = sum(len(rows) for table, rows in written if table is self.domain.feed.table)
         async with self._ctx.step(stage=self.domain.name) as step:
             await store.hold(step.session, self._backup_id)
-            meanwhile()
-            await write(step.session, written)
+            await write(step.session, written, meanwhile)
             step.advance(count, failed=lost)
             after = msgspec.structs.replace(
                 before,

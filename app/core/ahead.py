@@ -18,10 +18,12 @@ class Ahead(Generic[T]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._coming is not None:
-            self._coming.cancel()
-            await asyncio.gather(self._coming, return_exceptions=True)
-        await self._items.aclose()
+        try:
+            if self._coming is not None:
+                self._coming.cancel()
+                await asyncio.gather(self._coming, return_exceptions=True)
+        finally:
+            await self._items.aclose()
 
     def begin(self) -> None:
         """Let the next item come, unless it is on its way already."""

@@ -211,10 +211,11 @@ def on_sqlite(session: AsyncSession) -> bool:
 async def driver(session: AsyncSession) -> Any:
     """The raw driver connection (asyncpg or aiosqlite), inside the session's own transaction."""
     connection: AsyncConnection = await session.connection()
-    if connection.dialect.name == "postgresql":
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    if connection.dialect.name == "postgresql" and not raw.is_in_transaction():
         # SQLAlchemy begins with its first statement; a COPY before that would commit by itself.
         await connection.exec_driver_sql("SELECT 1")
-    return (await connection.get_raw_connection()).driver_connection
+    return raw
 
 
 async def fetch(session: AsyncSession, sql: str, values: Mapping[str, Any]) -> list[Any]:

@@ -69,7 +69,7 @@ def embedded_text(title: str, own: str) -> str:
 def trigrams(searched: str) -> list[int]:
     """Every three characters in a row, without regard to case, each once, as 32-bit numbers."""
     low = searched.lower()
-    letters = np.frombuffer(low.encode("utf-32-le"), np.uint32)
+    letters = np.frombuffer(low.encode("utf-32-le", "surrogatepass"), np.uint32)
     plain = letters < _ASCII
     plain = plain[:-2] & plain[1:-1] & plain[2:]
     first, second, third = (letters[place : len(plain) + place][plain] for place in range(3))

@@ -3,6 +3,7 @@
 import gzip
 import plistlib
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -174,10 +175,10 @@ async def test_odd_cells_cost_nothing(house: House) -> None:
 async def test_what_cannot_be_stored_costs_its_domain_only(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def picky(session: AsyncSession, written: Written) -> None:
+    async def picky(session: AsyncSession, written: Written, *how: Callable[[], None]) -> None:
         if any(model is BackupNote and rows for model, rows in written):
             raise sqlite3.IntegrityError("NOT NULL constraint failed")
-        await write(session, written)
+        await write(session, written, *how)
 
     monkeypatch.setattr("app.backups.domain_run.write", picky)
 

@@ -1,22 +1,31 @@
 """Row makers write the columns of their tables, in order."""
 
+import sqlite3
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import msgspec
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from app.backups.domain_run import DomainRun, Found
 from app.backups.domains import DOMAINS
+from app.backups.items.messages import Message
 from app.backups.parsers.message_records import MessageColumns
 from app.backups.people import Directory
-from app.backups.rows.frames import Frames, without_collector
+from app.backups.rows.frames import MOST_RECORDS, Frames, without_collector
 from app.backups.rows.making import RecordMaker, spoken
 from app.backups.rows.messages import MessageMaker
+from app.backups.rows.writing import write
+from app.core.db import Database
+from app.core.passing import is_bad_data
 from app.core.processes import Refused
+from tests.backups.parsers.columns import messages
 
 RENAMED = {"id": "number", "calendar_id": "calendar"}  # fields that are called otherwise in tables
 BEGUN = {"generation": 1, "fingerprint": "fingerprint"}  # by an earlier attempt
@@ -72,6 +81,39 @@ def test_frames_of_another_kind_are_refused() -> None:
     assert spoken(None, []) is None
 
 
+def test_a_frame_of_more_records_than_anybody_asks_for_is_refused() -> None:
+    frames = Frames(int, list[int])
+
+    assert len(frames.records(msgspec.Raw(msgspec.msgpack.encode([0] * MOST_RECORDS)))) == 5_000
+    with pytest.raises(Refused):
+        frames.records(msgspec.Raw(msgspec.msgpack.encode([0] * (MOST_RECORDS + 1))))
+    with pytest.raises(Refused):
+        columns = msgspec.msgpack.encode(messages(MOST_RECORDS + 1))
+        MessageMaker.frames.records(msgspec.Raw(columns))
+
+
+@pytest.mark.parametrize("place", [0, 299, 599])
+async def test_of_a_batch_with_a_row_that_is_there_twice_nothing_stays(
+    db: Database, place: int
+) -> None:
+    maker = MessageMaker(uuid4(), 1, Directory(), sqlite=db.is_sqlite)
+    ((model, rows), files) = maker.items(messages(600))
+    calls: list[int] = []
+
+    async with db.transaction() as session:
+        await session.execute(select(1))
+        await write(session, [(model, rows[:300]), files], lambda: calls.append(1))
+    with pytest.raises((DBAPIError, sqlite3.IntegrityError, asyncpg.UniqueViolationError)) as error:
+        async with db.transaction() as session:
+            await session.execute(select(1))
+            await write(session, [(model, [*rows[300:], rows[place]])])
+
+    assert is_bad_data(error.value)
+    assert calls == [1]
+    async with db.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(Message)) == 300
+
+
 def test_columns_of_different_messages_are_refused() -> None:
     maker = MessageMaker(uuid4(), 1, Directory(), sqlite=True)
 
@@ -79,10 +121,30 @@ def test_columns_of_different_messages_are_refused() -> None:
         maker.items(MessageColumns.none()._replace(subject={0: "Nobody's"}))
 
 
-@pytest.mark.parametrize("sent", [[], [END], [HEAD, HEAD]], ids=["nothing", "no head", "two heads"])
-async def test_frames_in_another_order_are_refused(sent: list[bytes]) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [],
+        [END],
+        [HEAD, HEAD],
+        [HEAD],
+        [HEAD, b"", END],
+        [HEAD, END, END],
+        [HEAD, 1],
+    ],
+    ids=[
+        "nothing",
+        "no head",
+        "two heads",
+        "no end",
+        "an empty one",
+        "two ends",
+        "no bytes",
+    ],
+)
+async def test_frames_in_another_order_are_refused(sent: list[Any]) -> None:
     class Pool:
-        async def stream(self, _request: object) -> AsyncGenerator[bytes, None]:
+        async def stream(self, _request: object) -> AsyncGenerator[Any, None]:
             for frame in sent:
                 yield frame
 

@@ -53,6 +53,41 @@ async def test_an_error_is_for_who_asks_for_the_item() -> None:
     assert source.closed
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_leaving_between_two_items_closes_the_stream(begun: bool) -> None:
+    source = Source()
+
+    with pytest.raises(KeyError):
+        async with Ahead(source.items()) as ahead:
+            assert await ahead.next() == 1
+            if begun:
+                ahead.begin()
+                await asyncio.sleep(0.01)  # the second item waits to be taken
+            raise KeyError
+
+    assert source.closed
+
+
+async def test_a_second_stop_closes_the_stream_all_the_same() -> None:
+    source = Source()
+
+    async def use() -> None:
+        async with Ahead(source.items()) as ahead:
+            await ahead.next()
+            ahead.begin()
+            await asyncio.Event().wait()
+
+    using = asyncio.create_task(use())
+    await asyncio.sleep(0.01)
+    using.cancel()
+    await asyncio.sleep(0)
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+
+    assert source.closed
+
+
 async def test_leaving_early_stops_what_is_on_its_way_and_closes_the_stream() -> None:
     source = Source()
 
@@ -68,7 +103,6 @@ async def test_leaving_early_stops_what_is_on_its_way_and_closes_the_stream() ->
             await asyncio.sleep(0)
             raise KeyError
 
-    await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
 
 

@@ -31,7 +31,7 @@ _TABLE = Table(
 )
 
 
-_Key = tuple[str, str | None, bool, int]  # part, who, and of a sticker its rowid
+_Key = tuple[str, str | None, bool, int | None]  # part, who, and of a sticker its rowid
 
 
 class _Tapback(NamedTuple):
@@ -151,7 +151,7 @@ def _standing(tapbacks: list[_Tapback]) -> list[Reaction]:
     stickers: dict[Any, list[_Key]] = {}  # those that stand, by who put them where
     for tapback in sorted(tapbacks):
         which = tapback.code % 1000
-        own = tapback.rowid if which == _STICKER and tapback.code < FIRST_REMOVAL else 0
+        own = tapback.rowid if which == _STICKER and tapback.code < FIRST_REMOVAL else None
         key = (tapback.part, tapback.sender, tapback.is_from_me, own)
         if tapback.code < FIRST_REMOVAL:
             standing.pop(key, None)  # so that the order stays that of time

@@ -5,7 +5,7 @@ might send anything. See `app.backups.reading` for their order.
 """
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ import msgspec
 
 from app.core.processes import Refused
 
+MOST_RECORDS = 5_000  # of a frame: what is made of one in the parent is bounded by it
 NO_FRAME = "The process that read the database sent something else."  # a refusal's sentence
 
 A = TypeVar("A")
@@ -56,8 +57,9 @@ Frame = Head[Any] | Records | End
 class Frames:
     """Decodes the frames of one domain."""
 
-    def __init__(self, about: Any, records: Any) -> None:
-        """The types of what a head holds, and of the records of a frame, together."""
+    def __init__(self, about: Any, records: Any, many: Callable[[Any], int] = len) -> None:
+        """The types of what a head holds, and of the records of a frame, together; `many` counts them."""
+        self._many = many
         self._decode = msgspec.msgpack.Decoder(Head[about] | Records | End).decode
         self._decode_records = msgspec.msgpack.Decoder(records).decode
 
@@ -75,17 +77,20 @@ class Frames:
         """The records of a frame. Whoever makes rows of them does well to drop them at once.
 
         Raises:
-            Refused: they are none.
+            Refused: they are none, or more than anybody has asked for.
         """
         with _refusing():
-            return self._decode_records(raw)
+            found = self._decode_records(raw)
+        if self._many(found) > MOST_RECORDS:
+            raise Refused(NO_FRAME)
+        return found
 
 
 @contextmanager
 def _refusing() -> Generator[None]:
     try:
         yield
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError) as error:
         raise Refused(NO_FRAME) from error
 
 

@@ -27,7 +27,7 @@ class AboutMessages(About):
 class MessageMaker(Maker):
     """Makes rows of `MessageConversation`, `Message` and `MessageAttachment`."""
 
-    frames = Frames(AboutMessages, MessageColumns)
+    frames = Frames(AboutMessages, MessageColumns, lambda batch: len(batch.id))
 
     def head(self, about: AboutMessages) -> Written:
         """The chats."""

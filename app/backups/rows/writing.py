@@ -1,11 +1,12 @@
-"""Writing rows in bulk: binary COPY on PostgreSQL, one prepared statement per batch on SQLite.
+"""Writing rows in bulk: binary COPY on PostgreSQL, a prepared statement of many rows on SQLite.
 
-SQLite takes many rows in one statement. Between two statements its thread waits for the
-interpreter, which makes the rows of the next batch meanwhile. OR FAIL is for speed too: to undo a
+Between two statements SQLite's thread waits for the interpreter, which may have other things to
+do meanwhile. OR FAIL is for speed too: to undo a
 statement as ABORT does, SQLite would first copy every page that it changes, and after an error
 nobody keeps what the transaction has written.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -19,26 +20,33 @@ from app.core.db import Base, driver, on_sqlite
 _AT_ONCE = 250  # rows of a statement: 32,766 values are allowed, and no table has 130 columns
 
 
-async def write(session: AsyncSession, written: Written) -> None:
+async def write(
+    session: AsyncSession, written: Written, meanwhile: Callable[[], None] = lambda: None
+) -> None:
     """Add rows to their tables, as part of the session's transaction.
 
     Must not be the session's first statement: the driver's own calls do not begin a transaction.
+    `meanwhile` is called for each table, when the database has its rows and works on them.
     """
     for model, rows in written:
         if rows:
-            await _write(session, model, rows)
+            await _write(session, model, rows, meanwhile)
 
 
-async def _write(session: AsyncSession, model: type[Base], rows: Rows) -> None:
+async def _write(
+    session: AsyncSession, model: type[Base], rows: Rows, meanwhile: Callable[[], None]
+) -> None:
     assert session.in_transaction()
     table, columns = _description(model)
     connection = await driver(session)
     if on_sqlite(session):
+        meanwhile()
         whole = len(rows) // _AT_ONCE * _AT_ONCE
         await _insert(connection, model, rows[:whole], _AT_ONCE)
         await _insert(connection, model, rows[whole:], 1)
     else:
-        await connection.copy_records_to_table(table, records=rows, columns=columns)
+        told = chain(rows, iter(meanwhile, None))  # which is called when the last row is taken
+        await connection.copy_records_to_table(table, records=told, columns=columns)
 
 
 async def _insert(connection: Any, model: type[Base], rows: Rows, at_once: int) -> None:

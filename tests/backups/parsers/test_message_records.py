@@ -1,33 +1,13 @@
-from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.backups.parsers.message_records import MessageColumns, Reaction, spread
+from tests.backups.parsers.columns import MOMENT, messages
 
-MOMENT = datetime(2025, 1, 2, tzinfo=UTC)
 LIKED = [Reaction("like", None, "+491", False, MOMENT)]
-
-
-def messages(many: int, **few: Any) -> MessageColumns:
-    """So many messages that say nothing but what `few` tells."""
-    ids = list(range(1, many + 1))
-    nothing = MessageColumns.none()
-    return nothing._replace(
-        id=ids,
-        guid=[f"G{one}" for one in ids],
-        conversation_id=[None] * many,
-        sent_at=[MOMENT] * many,
-        is_from_me=[False] * many,
-        sender=["+491"] * many,
-        service=["SMS"] * many,
-        kind=["text"] * many,
-        text=[f"No. {one}" for one in ids],
-        **few,
-    )
 
 
 def test_what_few_messages_have_is_nothing_in_the_others() -> None:

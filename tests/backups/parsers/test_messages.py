@@ -172,6 +172,15 @@ def test_stickers_add_up_and_are_taken_back_one_by_one(phone: Phone) -> None:
     assert [one.kind for one in phone.one().reactions] == ["sticker", "like"]
 
 
+def test_a_sticker_in_row_zero_is_no_other_reaction(phone: Phone) -> None:
+    phone.add(text="something")
+    phone.react("p:0/G1", 2007, ROWID=0)
+    phone.react("p:0/G1", 2000)
+    phone.react("p:0/G1", 3007)
+
+    assert [one.kind for one in phone.one().reactions] == ["love"]
+
+
 def test_reactions_to_nothing_are_counted_and_not_shown(phone: Phone) -> None:
     phone.add(text="something")
     phone.react("p:0/GONE", 2000)
