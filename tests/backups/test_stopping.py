@@ -22,9 +22,9 @@ async def test_a_failed_attempt_goes_on_after_its_last_batch(
     real = write
     crashed = False
 
-    async def crash_once(session: Any, written: Any) -> None:
+    async def crash_once(session: Any, written: Any, *how: Any) -> None:
         nonlocal crashed
-        await real(session, written)
+        await real(session, written, *how)
         if len(gate.batches) == 4 and not crashed:
             crashed = True
             raise RuntimeError("the machine is on fire")
