@@ -3,8 +3,9 @@
     child:  read, decode ─▶ pipe ─▶ parent:  rows ─▶ one step: COPY + counters + cursor
                                             ─▶ search index, out of these rows ─▶ flip
 
-While one batch is written, the rows of the next are made and the child reads the one after that. The cursor of the job says for each domain which
-generation is being written, from which file, and up to which row, so a retry goes on there.
+While one batch is written, the rows of the next are made and the child reads the one after that.
+The cursor of the job says for each domain which generation is being written, from which file, and
+up to which row, so a retry goes on there.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -25,9 +26,8 @@ from app.core.ahead import Ahead
 from app.core.processes import ChildPool, Refused
 from app.jobs.context import JobContext, Step
 
-BATCH = (
-    MOST_RECORDS  # rows of the source per step: 100 ms, so a cancel is heard and the lock is short
-)
+# Rows of the source per step: 100 ms, so a cancel is heard and the lock is short.
+BATCH = MOST_RECORDS
 
 _MANY = 100  # rows that are worth looking at before the next query over them
 

@@ -24,9 +24,8 @@ class _HalfVec(UserDefinedType[Any]):
         return "halfvec"
 
     def bind_expression(self, bindvalue: Any) -> ColumnElement[Any]:
-        return cast(
-            cast(bindvalue, ARRAY(REAL)), self
-        )  # the driver knows arrays, pgvector the rest
+        # The driver knows arrays, pgvector the rest.
+        return cast(cast(bindvalue, ARRAY(REAL)), self)
 
 
 class HalfVector(TypeDecorator[NDArray[np.float32]]):
@@ -61,7 +60,7 @@ def to_bytes(vector: NDArray[np.float32]) -> bytes:
 
 
 def to_floats(vector: NDArray[np.float32]) -> list[float]:
-    """A vector as PostgreSQL's `real[]`, which pgvector takes; as text it would cost ten times as much."""
+    """A vector as PostgreSQL's `real[]`, which pgvector takes; text takes nine times as long to make."""
     halves: list[float] = vector.astype(np.float16).tolist()
     return halves
 

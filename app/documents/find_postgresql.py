@@ -45,8 +45,8 @@ WHERE true{refused} LIMIT :most
 _BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
 _NEAREST = """
 SELECT c.seq, c.document_id, c.page_number, -e.distance AS score FROM (
-  SELECT e.chunk_id, e.vector::halfvec({dimension}) <#> CAST(CAST(:vector AS real[]) AS halfvec({dimension}))
-    AS distance
+  SELECT e.chunk_id, e.vector::halfvec({dimension})
+    <#> CAST(CAST(:vector AS real[]) AS halfvec({dimension})) AS distance
   FROM chunk_embeddings AS e JOIN documents AS d ON d.id = e.document_id
     AND d.indexed_generation IS NOT NULL{narrowed}
   WHERE e.model_id = {model}

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.api.idempotency import Door, InProcess, Scope, prune
 from app.core.errors import InFlight
 from tests.api.conftest import Api, OpenApi, ask
+from tests.databases import on_postgresql
 
 KEY = {"Idempotency-Key": "one"}
 
@@ -136,10 +137,9 @@ async def test_a_request_does_not_wait_long_for_an_equal_one(
     assert await second.enter(scope, "a") is None
 
 
+@on_postgresql  # on SQLite the writer's lock makes everybody wait, see the next test
 async def test_another_process_at_work_is_409(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.api.idempotency._PATIENCE", 0.2)
-    if api.db.is_sqlite:
-        pytest.skip("there the writer's lock makes everybody wait, see the next test")
     ann = await api.user("ann")
     async with api.db.transaction() as session:
         user_id = (await session.execute(text("SELECT id FROM users"))).scalar_one()

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 from fastapi import APIRouter, Response
 
 from app.api.deps import SessionDep
 from app.main import Parts
 from tests.api.conftest import JOBS, Api, OpenApi, router, up_to_date
+from tests.databases import on_sqlite
 
 _FIELDS = ["type", "title", "status", "detail", "instance", "code", "request_id"]
 
@@ -127,9 +127,8 @@ async def test_a_database_without_tables_is_503(api: Api) -> None:
     is_problem(await ann.get("/jobs"), 503, "not_migrated")
 
 
+@on_sqlite  # which has one lock for all; PostgreSQL: test_database_away.py
 async def test_a_locked_sqlite_is_503(api: Api, ann: httpx.AsyncClient) -> None:
-    if not api.db.is_sqlite:
-        pytest.skip("only SQLite has one lock for all; PostgreSQL: test_database_away.py")
     async with api.db.transaction() as session:
         await session.connection()
         answer = await ann.post("/counts", json={"items": 1})

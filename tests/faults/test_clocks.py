@@ -18,6 +18,7 @@ from sqlalchemy import select
 from app.core.clock import utcnow
 from app.jobs.models import BackgroundJob
 from app.jobs.spec import JobArgs
+from tests.databases import on_postgresql, on_sqlite
 from tests.engines.jobs import Await, Count
 from tests.faults.conftest import Field
 from tests.faults.cron_jobs import PERIOD
@@ -33,8 +34,6 @@ _LONG_AGO = timedelta(minutes=5)  # due by every clock here
 with_wrong_clocks = pytest.mark.skipif(
     _LIBRARY is None, reason="needs libfaketime: apt-get install libfaketime"
 )
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def clock(shift: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 from app.resources import open_resources
 from app.settings import Settings
 from tests.conftest import MakeSettings, empty_database
+from tests.databases import on_sqlite
 from tests.real.corpora import Corpus, Figures, needs_corpora
 
 pytestmark = [*needs_corpora, pytest.mark.long]
@@ -24,7 +25,7 @@ def postgresql_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
         yield url
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite  # whose settings the other one takes, with its own address
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_search_is_as_good_as_was_measured_and_alike_on_both_databases(
     make_settings: MakeSettings, postgresql_url: str, name: str, record_property: Any

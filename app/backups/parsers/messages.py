@@ -21,7 +21,7 @@ from app.backups.parsers.errors import UnsupportedSchema
 from app.backups.parsers.message_columns import RawColumns, in_order, sparse
 from app.backups.parsers.message_joins import Joins
 from app.backups.parsers.message_kinds import RawMessage, effect_of
-from app.backups.parsers.message_records import Attachment, Conversation, Message, MessageColumns
+from app.backups.parsers.message_records import Attachment, Conversation, MessageColumns
 from app.backups.parsers.reactions import Reactions, is_reaction
 from app.backups.parsers.source import Row, Source, Table
 
@@ -37,11 +37,6 @@ class MessageBatch(NamedTuple):
 
     columns: MessageColumns
     last_rowid: int  # of the last row read, which may have given no message
-
-    @property
-    def records(self) -> list[Message]:
-        """The messages one by one."""
-        return self.columns.records()
 
 
 class Messages:

@@ -1,9 +1,8 @@
 """Writing rows in bulk: binary COPY on PostgreSQL, a prepared statement of many rows on SQLite.
 
 Between two statements SQLite's thread waits for the interpreter, which may have other things to
-do meanwhile. OR FAIL is for speed too: to undo a
-statement as ABORT does, SQLite would first copy every page that it changes, and after an error
-nobody keeps what the transaction has written.
+do meanwhile. OR FAIL is for speed too: to undo a statement as ABORT does, SQLite would first copy
+every page that it changes, and after an error nobody keeps what the transaction has written.
 """
 
 from collections.abc import Callable

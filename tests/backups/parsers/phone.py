@@ -59,7 +59,7 @@ class Phone:
     def read(self) -> list[Message]:
         """What the parser makes of it."""
         with Source(self.path) as source:
-            return [one for batch in Messages(source).batches() for one in batch.records]
+            return [one for batch in Messages(source).batches() for one in batch.columns.records()]
 
     def one(self) -> Message:
         """The only message."""

@@ -188,7 +188,7 @@ def test_reactions_to_nothing_are_counted_and_not_shown(phone: Phone) -> None:
 
     with Source(phone.path) as source:
         messages = Messages(source)
-        found = [one for batch in messages.batches() for one in batch.records]
+        found = [one for batch in messages.batches() for one in batch.columns.records()]
 
     assert [one.text for one in found] == ["something"]
     assert (messages.reactions.rows, messages.reactions.orphans) == (2, 2)
@@ -296,7 +296,9 @@ def test_conversations_count_their_messages(phone: Phone) -> None:
 
     with Source(phone.path) as source:
         messages = Messages(source)
-        found = [one.conversation_id for batch in messages.batches() for one in batch.records]
+        found = [
+            one.conversation_id for batch in messages.batches() for one in batch.columns.records()
+        ]
 
     group, direct = messages.conversations
     assert found == [1, 2, 1, None]
@@ -359,8 +361,8 @@ def test_a_look_into_the_folder_tells_which_files_are_there(phone: Phone, tmp_pa
     with Source(phone.path) as source:
         (batch,) = Messages(source, tmp_path).batches()
 
-    assert [one.file_present for one in batch.records[0].attachments] == [True, False]
-    assert batch.records[0].kind == "attachment"
+    assert [one.file_present for one in batch.columns.records()[0].attachments] == [True, False]
+    assert batch.columns.records()[0].kind == "attachment"
 
 
 def test_attachments_come_in_the_order_of_the_parts(phone: Phone) -> None:
@@ -472,5 +474,5 @@ def test_a_batch_of_long_texts_is_given_in_parts(
     with Source(phone.path) as source:
         batches = list(Messages(source).batches())
 
-    assert [len(batch.records) for batch in batches] == [3, 3, 1]
+    assert [len(batch.columns.records()) for batch in batches] == [3, 3, 1]
     assert [batch.last_rowid for batch in batches] == [rowids[2], rowids[5], rowids[6]]
